@@ -1,0 +1,129 @@
+use std::fmt;
+
+/// Colour matrix that turns RGB into luma and chroma (ITU-T H.273, MatrixCoefficients).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Matrix {
+    /// Not stated by the source; see [`ColorSpec::resolved_matrix`].
+    #[default]
+    Unspecified,
+    /// Planes are G, B, R themselves.
+    Identity,
+    /// BT.601 / SMPTE 170M.
+    Bt601,
+    /// BT.709.
+    Bt709,
+    /// BT.2020 non-constant luminance.
+    Bt2020Ncl,
+    /// FCC, SMPTE 240M, YCgCo and the rest: carried by its H.273 number, converted by nobody here.
+    Other(u8),
+}
+
+/// Colour primaries, by H.273 number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Primaries(pub u8);
+
+/// Transfer characteristics, by H.273 number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Transfer(pub u8);
+
+/// Code values that mean black and white.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ColorRange {
+    /// 16..235 at 8 bits ("tv", "mpeg"); what video without a tag means.
+    #[default]
+    Limited,
+    /// 0..255 at 8 bits ("pc", "jpeg").
+    Full,
+}
+
+/// Where chroma samples of 4:2:0 and 4:2:2 sit (H.273 Chroma420SampleLocType 0, 1, 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ChromaLocation {
+    /// Beside the left luma column, between two rows: MPEG-2, H.264, HEVC by default.
+    #[default]
+    Left,
+    /// In the middle of four luma samples: JPEG, MPEG-1.
+    Center,
+    /// On the top left luma sample: BT.2020, UHD.
+    TopLeft,
+}
+
+/// All that says what code values mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct ColorSpec {
+    /// Matrix, [`Matrix::Unspecified`] when the source does not say.
+    pub matrix: Matrix,
+    /// Primaries, 2 (or 0) when the source does not say.
+    pub primaries: Primaries,
+    /// Transfer characteristics, 2 (or 0) when the source does not say.
+    pub transfer: Transfer,
+    /// Range of code values.
+    pub range: ColorRange,
+    /// Chroma siting.
+    pub chroma: ChromaLocation,
+}
+
+impl ColorSpec {
+    /// sRGB pictures: full range RGB with BT.709 primaries and the sRGB curve.
+    pub const SRGB: Self = Self {
+        matrix: Matrix::Identity,
+        primaries: Primaries(1),
+        transfer: Transfer(13),
+        range: ColorRange::Full,
+        chroma: ChromaLocation::Center,
+    };
+
+    /// HD video: BT.709, limited range, left siting.
+    pub const BT709: Self = Self {
+        matrix: Matrix::Bt709,
+        primaries: Primaries(1),
+        transfer: Transfer(1),
+        range: ColorRange::Limited,
+        chroma: ChromaLocation::Left,
+    };
+
+    /// The matrix to convert with: as declared, else BT.709 from 720 rows on and BT.601 below.
+    #[must_use]
+    pub fn resolved_matrix(self, height: u32) -> Matrix {
+        match self.matrix {
+            Matrix::Unspecified if height >= 720 => Matrix::Bt709,
+            Matrix::Unspecified => Matrix::Bt601,
+            declared => declared,
+        }
+    }
+}
+
+impl Matrix {
+    /// Luma weights (Kr, Kb), where this matrix is defined by them.
+    #[must_use]
+    pub fn luma_weights(self) -> Option<(f64, f64)> {
+        match self {
+            Self::Bt601 => Some((0.299, 0.114)),
+            Self::Bt709 => Some((0.2126, 0.0722)),
+            Self::Bt2020Ncl => Some((0.2627, 0.0593)),
+            Self::Unspecified | Self::Identity | Self::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unspecified => f.write_str("unspecified"),
+            Self::Identity => f.write_str("rgb"),
+            Self::Bt601 => f.write_str("bt601"),
+            Self::Bt709 => f.write_str("bt709"),
+            Self::Bt2020Ncl => f.write_str("bt2020nc"),
+            Self::Other(number) => write!(f, "matrix {number}"),
+        }
+    }
+}
+
+impl fmt::Display for ColorRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Limited => "limited",
+            Self::Full => "full",
+        })
+    }
+}

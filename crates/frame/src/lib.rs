@@ -1,0 +1,25 @@
+//! Pixels, colour, time and sound: the data that travels through kinora.
+//!
+//! This crate knows nothing of processors, files or networks. Everything in it is plain data
+//! plus arithmetic on it, so every function is a pure function of its arguments.
+#![warn(missing_docs)]
+
+mod buffer;
+mod color;
+mod error;
+mod format;
+mod frame;
+mod image;
+mod rational;
+mod sound;
+mod time;
+
+pub use buffer::{DeviceBuffer, DeviceId, HostBuffer, HostBufferMut, Pool, PoolStats};
+pub use color::{ChromaLocation, ColorRange, ColorSpec, Matrix, Primaries, Transfer};
+pub use error::FrameError;
+pub use format::{ColorModel, PixelFormat, PlaneLayout};
+pub use frame::{ContentLight, Frame, FrameIndex, MasteringDisplay, SideData};
+pub use image::{ElementType, Image, ImageDesc, Layout, Size, Storage, TensorOrder, ValueRange};
+pub use rational::Rational;
+pub use sound::{AudioChunk, TextEvent};
+pub use time::Timestamp;
