@@ -6,6 +6,7 @@
 
 mod buffer;
 mod color;
+mod convert;
 mod error;
 mod format;
 mod frame;
@@ -16,6 +17,7 @@ mod time;
 
 pub use buffer::{DeviceBuffer, DeviceId, HostBuffer, HostBufferMut, Pool, PoolStats};
 pub use color::{ChromaLocation, ColorRange, ColorSpec, Matrix, Primaries, Transfer};
+pub use convert::{ChromaUp, ConvertOptions, alpha_plane, convert, convert_with, to_pixels, to_tensor, with_alpha};
 pub use error::FrameError;
 pub use format::{ColorModel, PixelFormat, PlaneLayout};
 pub use frame::{ContentLight, Frame, FrameIndex, MasteringDisplay, SideData};
