@@ -87,6 +87,16 @@ pub enum FrameError {
         /// The device's own words.
         cause: String,
     },
+    /// A `.cube` table that does not read.
+    #[error("the colour table is not readable at line {line}: expected {expected}, found {found}")]
+    BadLut {
+        /// Line from 1; 0 for the file as a whole.
+        line: usize,
+        /// What the format asks for there.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
     /// A parameter outside its meaning.
     #[error("{name} is {found}: it must be {expected}")]
     BadParameter {

@@ -5,13 +5,16 @@
 #![warn(missing_docs)]
 
 mod buffer;
-mod color;
+pub mod color;
 mod convert;
 mod error;
 mod format;
 mod frame;
 mod image;
+mod packing;
+pub mod quality;
 mod rational;
+mod resize;
 mod sound;
 mod time;
 
@@ -22,6 +25,10 @@ pub use error::FrameError;
 pub use format::{ColorModel, PixelFormat, PlaneLayout};
 pub use frame::{ContentLight, Frame, FrameIndex, MasteringDisplay, SideData};
 pub use image::{ElementType, Image, ImageDesc, Layout, Size, Storage, TensorOrder, ValueRange};
+pub use packing::{from_semi_planar, to_bgra, to_semi_planar};
 pub use rational::Rational;
+pub use resize::{
+    Cover, Filter, Placement, Resample, ResizeSample, contain, cover, resize, resize_pillow_u8, resize_samples,
+};
 pub use sound::{AudioChunk, TextEvent};
 pub use time::Timestamp;

@@ -56,18 +56,18 @@ pub(crate) fn clamp_unit(value: f32) -> f32 {
 
 /// A kernel in two compilations. The AVX2 one is chosen at run time.
 macro_rules! row_kernel {
-    ($(#[$doc:meta])* fn $name:ident $(<$generic:ident>)? ($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+    ($(#[$doc:meta])* fn $name:ident $(<$($generic:ident: $bound:ident),+>)? ($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
-        pub(crate) fn $name $(<$generic: Sample>)? ($($arg: $type),*) {
+        pub(crate) fn $name $(<$($generic: $bound),+>)? ($($arg: $type),*) {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
-            fn plain $(<$generic: Sample>)? ($($arg: $type),*) $body
+            fn plain $(<$($generic: $bound),+>)? ($($arg: $type),*) $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2")]
                 #[allow(clippy::too_many_arguments)]
-                fn avx2 $(<$generic: Sample>)? ($($arg: $type),*) {
+                fn avx2 $(<$($generic: $bound),+>)? ($($arg: $type),*) {
                     plain($($arg),*);
                 }
                 if std::arch::is_x86_feature_detected!("avx2") {
@@ -80,6 +80,8 @@ macro_rules! row_kernel {
         }
     };
 }
+
+pub(crate) use row_kernel;
 
 /// Code values to RGB: `r = (y - y_offset) * y_scale + v * rv`, where u and v are centred codes.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +121,7 @@ impl Quantiser {
 
 row_kernel! {
     /// Codes to floats: `(code - offset) * scale`.
-    fn widen<T>(codes: &[T], offset: f32, scale: f32, out: &mut [f32]) {
+    fn widen<T: Sample>(codes: &[T], offset: f32, scale: f32, out: &mut [f32]) {
         for (out, code) in out.iter_mut().zip(codes) {
             *out = (code.to_f32() - offset) * scale;
         }
@@ -128,7 +130,7 @@ row_kernel! {
 
 row_kernel! {
     /// Two rows of codes blended and centred: `a * wa + b * wb - offset`.
-    fn blend<T>(a: &[T], b: &[T], wa: f32, wb: f32, offset: f32, out: &mut [f32]) {
+    fn blend<T: Sample>(a: &[T], b: &[T], wa: f32, wb: f32, offset: f32, out: &mut [f32]) {
         for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
             *out = a.to_f32() * wa + b.to_f32() * wb - offset;
         }
@@ -168,7 +170,7 @@ row_kernel! {
 
 row_kernel! {
     /// One row of luma codes and centred chroma codes to RGB.
-    fn yuv_to_rgb<T>(
+    fn yuv_to_rgb<T: Sample>(
         y: &[T], u: &[f32], v: &[f32], k: YuvToRgb, r: &mut [f32], g: &mut [f32], b: &mut [f32],
     ) {
         let n = y.len();
@@ -185,7 +187,7 @@ row_kernel! {
 
 row_kernel! {
     /// One row of RGB, clamped to 0..1, to luma codes and normalised chroma.
-    fn rgb_to_ycc<T>(
+    fn rgb_to_ycc<T: Sample>(
         r: &[f32], g: &[f32], b: &[f32], k: RgbToYcc, luma: Quantiser, y: &mut [T], cb: &mut [f32], cr: &mut [f32],
     ) {
         let n = y.len();
@@ -203,7 +205,7 @@ row_kernel! {
 
 row_kernel! {
     /// One row of RGB, clamped to 0..1, to luma codes alone.
-    fn rgb_to_luma<T>(r: &[f32], g: &[f32], b: &[f32], k: RgbToYcc, luma: Quantiser, y: &mut [T]) {
+    fn rgb_to_luma<T: Sample>(r: &[f32], g: &[f32], b: &[f32], k: RgbToYcc, luma: Quantiser, y: &mut [T]) {
         let n = y.len();
         let (r, g, b) = (&r[..n], &g[..n], &b[..n]);
         for i in 0..n {
@@ -234,7 +236,7 @@ row_kernel! {
 row_kernel! {
     /// Halves a row to samples on the even columns, weights 1, 2, 1, and rounds to codes. `padded[1 + x]` is column x,
     /// with a copy of the first before it and two of the last behind it.
-    fn down_cosited<T>(padded: &[f32], code: Quantiser, out: &mut [T]) {
+    fn down_cosited<T: Sample>(padded: &[f32], code: Quantiser, out: &mut [T]) {
         let pairs = padded.chunks_exact(2).zip(padded[2..].chunks_exact(2));
         for (out, (pair, next)) in out.iter_mut().zip(pairs) {
             *out = T::from_code(code.code(0.25 * pair[0] + 0.5 * pair[1] + 0.25 * next[0]));
@@ -244,7 +246,7 @@ row_kernel! {
 
 row_kernel! {
     /// Halves a row to samples between two columns and rounds to codes; `padded` as for [`down_cosited`].
-    fn down_centred<T>(padded: &[f32], code: Quantiser, out: &mut [T]) {
+    fn down_centred<T: Sample>(padded: &[f32], code: Quantiser, out: &mut [T]) {
         for (out, pair) in out.iter_mut().zip(padded[1..].chunks_exact(2)) {
             *out = T::from_code(code.code(0.5 * (pair[0] + pair[1])));
         }
@@ -253,7 +255,7 @@ row_kernel! {
 
 row_kernel! {
     /// Rounds a row to codes.
-    fn quantise<T>(values: &[f32], code: Quantiser, out: &mut [T]) {
+    fn quantise<T: Sample>(values: &[f32], code: Quantiser, out: &mut [T]) {
         for (out, value) in out.iter_mut().zip(values) {
             *out = T::from_code(code.code(*value));
         }
@@ -262,7 +264,7 @@ row_kernel! {
 
 row_kernel! {
     /// Interleaved samples of three channels, divided by `divisor`.
-    fn split_rgb3<T>(pixels: &[T], divisor: f32, r: &mut [f32], g: &mut [f32], b: &mut [f32]) {
+    fn split_rgb3<T: Sample>(pixels: &[T], divisor: f32, r: &mut [f32], g: &mut [f32], b: &mut [f32]) {
         for (((pixel, r), g), b) in pixels.chunks_exact(3).zip(r).zip(g).zip(b) {
             *r = pixel[0].to_f32() / divisor;
             *g = pixel[1].to_f32() / divisor;
@@ -273,7 +275,7 @@ row_kernel! {
 
 row_kernel! {
     /// As [`split_rgb3`] for pixels with a fourth sample, which is left out.
-    fn split_rgb4<T>(pixels: &[T], divisor: f32, r: &mut [f32], g: &mut [f32], b: &mut [f32]) {
+    fn split_rgb4<T: Sample>(pixels: &[T], divisor: f32, r: &mut [f32], g: &mut [f32], b: &mut [f32]) {
         for (((pixel, r), g), b) in pixels.chunks_exact(4).zip(r).zip(g).zip(b) {
             *r = pixel[0].to_f32() / divisor;
             *g = pixel[1].to_f32() / divisor;
@@ -284,7 +286,7 @@ row_kernel! {
 
 row_kernel! {
     /// Three rows rounded and interleaved.
-    fn join_rgb3<T>(r: &[f32], g: &[f32], b: &[f32], code: Quantiser, out: &mut [T]) {
+    fn join_rgb3<T: Sample>(r: &[f32], g: &[f32], b: &[f32], code: Quantiser, out: &mut [T]) {
         for (((pixel, r), g), b) in out.chunks_exact_mut(3).zip(r).zip(g).zip(b) {
             pixel[0] = T::from_code(code.code(*r));
             pixel[1] = T::from_code(code.code(*g));
@@ -295,7 +297,7 @@ row_kernel! {
 
 row_kernel! {
     /// Three rows and alpha rounded and interleaved.
-    fn join_rgb4<T>(r: &[f32], g: &[f32], b: &[f32], a: &[f32], code: Quantiser, out: &mut [T]) {
+    fn join_rgb4<T: Sample>(r: &[f32], g: &[f32], b: &[f32], a: &[f32], code: Quantiser, out: &mut [T]) {
         for ((((pixel, r), g), b), a) in out.chunks_exact_mut(4).zip(r).zip(g).zip(b).zip(a) {
             pixel[0] = T::from_code(code.code(*r));
             pixel[1] = T::from_code(code.code(*g));

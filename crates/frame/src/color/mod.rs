@@ -1,3 +1,14 @@
+//! What colours mean, and the operations that change them.
+
+pub mod adjust;
+mod apply;
+pub mod fix;
+pub mod lut;
+pub mod tone_map;
+pub mod transfer;
+
+pub use apply::map_rgb;
+
 use std::fmt;
 
 /// Colour matrix that turns RGB into luma and chroma (ITU-T H.273, MatrixCoefficients).
