@@ -129,16 +129,17 @@ fn watch(
     let stderr = child.stderr.take();
     let mut child = Owned(child);
     let said = Arc::new(Mutex::new(Vec::new()));
-    let (wake, woken) = channel();
+    let bell = channel();
     if let Some(stderr) = stderr {
-        listen(stderr, Arc::clone(&said), wake.clone());
+        listen(stderr, Arc::clone(&said), bell.0.clone());
     }
     let (mut arrived, mut still) = (0, Duration::ZERO);
     loop {
-        // `wake` lives in this function too, so a time-out is the only error that can come.
-        let _ = woken.recv_timeout(LOOK);
+        // The sending half lives in this function too, so a time-out is the only error that can come.
+        let _ = bell.1.recv_timeout(LOOK);
         if let Some(status) = child.0.try_wait().map_err(ZooError::io("wait for", title))? {
-            let _ = woken.recv_timeout(LOOK);
+            // The last words may still be in the pipe.
+            let _ = bell.1.recv_timeout(LOOK);
             let said = said.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok((status, String::from_utf8_lossy(&said).into_owned()));
         }

@@ -113,8 +113,13 @@ fn split_scale(name: &str) -> (Option<u32>, String) {
     (None, name.to_owned())
 }
 
+/// The scale that a name carries.
+pub(crate) fn scale_of(name: &str) -> Option<u32> {
+    split_scale(&Forms::of(name).scaled).0
+}
+
 /// Indices of the candidates that fit, at the strictest level where any does. Each candidate has several names.
-pub(crate) fn matches<'a>(asked: &str, candidates: impl Iterator<Item = Vec<&'a str>> + Clone) -> Vec<usize> {
+pub(crate) fn matches<'a>(asked: &str, candidates: &(impl Iterator<Item = Vec<&'a str>> + Clone)) -> Vec<usize> {
     let asked = Forms::of(asked);
     for level in 0..3 {
         let fits = |names: &Vec<&str>| names.iter().any(|name| Forms::of(name).at(level) == asked.at(level));
@@ -146,7 +151,7 @@ pub(crate) fn in_catalogue<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&
     if let Some(record) = catalogue.get(name.trim()) {
         return Ok(record);
     }
-    let found = matches(name, catalogue.models.iter().map(of_record));
+    let found = matches(name, &catalogue.models.iter().map(of_record));
     match found.as_slice() {
         [] => Err(ZooError::Unknown {
             name: name.to_owned(),
