@@ -33,7 +33,7 @@ impl Walk {
     /// The model files below a folder.
     pub(crate) fn folder(&mut self, folder: &Path) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        self.collect(folder, MAX_DEPTH, &mut files);
+        self.collect(folder, MAX_DEPTH, true, &mut files);
         files
     }
 
@@ -59,12 +59,13 @@ impl Walk {
             } else {
                 snapshots
             };
-            self.collect(&current, MAX_DEPTH, &mut files);
+            // Its links lead to files; a link to a folder is not the cache's.
+            self.collect(&current, MAX_DEPTH, false, &mut files);
         }
         files
     }
 
-    fn collect(&mut self, folder: &Path, depth: u32, files: &mut Vec<PathBuf>) {
+    fn collect(&mut self, folder: &Path, depth: u32, follow: bool, files: &mut Vec<PathBuf>) {
         let entries = folder
             .canonicalize()
             .and_then(|real| Ok((real, std::fs::read_dir(folder)?)));
@@ -92,8 +93,8 @@ impl Walk {
                 continue;
             }
             if path.is_dir() {
-                if depth > 0 {
-                    self.collect(&path, depth - 1, files);
+                if depth > 0 && (follow || !path.is_symlink()) {
+                    self.collect(&path, depth - 1, follow, files);
                 }
             } else if FileKind::of_name(&path).is_some() && path.is_file() {
                 files.push(path);

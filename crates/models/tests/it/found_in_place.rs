@@ -236,3 +236,27 @@ fn a_record_that_was_tampered_with_is_damage_and_never_a_path() {
     }
     assert!(pull_from(&made.catalogue, &["one-x2"], &made.folders(), &options, &mut quiet).unwrap()[0].fetched);
 }
+
+#[cfg(unix)]
+#[test]
+fn links_between_folders_are_followed_and_a_circle_of_them_ends() {
+    let root = tempfile::tempdir().unwrap();
+    let (shared, mine) = (root.path().join("shared"), root.path().join("mine"));
+    pair(&shared, "linked", b"x");
+    create_dir_all(&mine).unwrap();
+    std::os::unix::fs::symlink(&shared, mine.join("to-shared")).unwrap();
+    std::os::unix::fs::symlink(&mine, shared.join("back")).unwrap();
+    let mut folders = Folders::new(root.path().join("own"));
+    folders.add(&mine).unwrap();
+    assert_eq!(
+        resolve("linked", &folders).unwrap().origin,
+        mine.join("to-shared/linked.param")
+    );
+    let found = scan(&folders)
+        .unwrap()
+        .entries
+        .into_iter()
+        .filter(|e| e.state == State::Found)
+        .count();
+    assert_eq!(found, 1);
+}

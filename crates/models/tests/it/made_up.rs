@@ -46,6 +46,11 @@ impl MadeUp {
         ];
         zip_of(&archive, &members);
         let catalogue = Self::catalogue_for(&archive, &sha256(BIN));
+        std::fs::write(
+            root.path().join("catalogue.json"),
+            serde_json::to_string(&catalogue).unwrap(),
+        )
+        .unwrap();
         Self { root, catalogue }
     }
 
@@ -87,7 +92,10 @@ impl MadeUp {
             root = self.root.path().display(),
             archive = self.archive().display(),
         );
-        std::fs::write(&script, text).unwrap();
+        // A shell reads its script while it runs: one that is there is left alone.
+        if !script.exists() {
+            std::fs::write(&script, text).unwrap();
+        }
         vec!["sh".into(), script.into()]
     }
 

@@ -10,8 +10,6 @@ const COPY: &str = "cp \"$archive\" \"$dest\"";
 
 /// Starts this test binary again as a process that pulls `one-x2` and tells what happens, a line each.
 fn puller(made: &MadeUp, client: &str) -> (Child, BufReader<ChildStdout>) {
-    let catalogue = made.root.path().join("catalogue.json");
-    std::fs::write(&catalogue, serde_json::to_string(&made.catalogue).unwrap()).unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -19,7 +17,7 @@ fn puller(made: &MadeUp, client: &str) -> (Child, BufReader<ChildStdout>) {
             "--ignored",
             "--nocapture",
         ])
-        .env("KINORA_TEST_CATALOGUE", &catalogue)
+        .env("KINORA_TEST_CATALOGUE", made.root.path().join("catalogue.json"))
         .env("KINORA_TEST_MODELS", made.folders().own())
         .env("KINORA_TEST_CLIENT", made.client(client)[1].clone())
         .stdout(Stdio::piped())
