@@ -170,6 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="tools to install; all when none is named")
     parser.add_argument("--lock", type=Path, default=ROOT / "scripts" / "tools.lock", help="the file of pins")
     parser.add_argument("--dest", type=Path, default=ROOT / ".cache" / "tools" / "bin", help="where programs go")
+    parser.add_argument("--pip", action="store_true", help="also set up pip where it is missing, for kinora models pull")
     parser.add_argument("--force", action="store_true", help="fetch again what is here")
     options = parser.parse_args(arguments)
     tools = {tool["name"]: tool for tool in tomllib.loads(options.lock.read_text(encoding="utf-8"))["tool"]}
@@ -177,6 +178,12 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"not in {options.lock.name}: {', '.join(unknown)}; there are {', '.join(tools)}")
     failed = 0
+    if options.pip:
+        try:
+            find_pip(options.dest)
+        except Refused as error:
+            say(f"error: {error}")
+            failed = 1
     for name in options.names or tools:
         try:
             install(tools[name], options.dest, options.force)
