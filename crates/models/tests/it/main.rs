@@ -1,0 +1,14 @@
+//! Promises of the model files, each in a module named for it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
+
+mod found_in_place;
+mod made_up;
+mod pulling;
+mod pulling_at_once;
+mod real_pull;
