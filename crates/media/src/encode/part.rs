@@ -1,0 +1,199 @@
+//! A file under its final name only when it is whole.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::MediaError;
+
+/// Bytes of a file name that every usual file system takes.
+const NAME_BYTES: usize = 255;
+
+/// `NAME.part.EXT` beside the final name. Dropping it without [`PartFile::commit`] removes it.
+#[derive(Debug)]
+pub(crate) struct PartFile {
+    part: PathBuf,
+    target: PathBuf,
+    overwrite: bool,
+    done: bool,
+}
+
+impl PartFile {
+    /// Reserves the part file.
+    pub(crate) fn create(target: &Path, overwrite: bool) -> Result<Self, MediaError> {
+        if !overwrite && target.symlink_metadata().is_ok() {
+            return Err(MediaError::OutputExists {
+                path: target.to_path_buf(),
+            });
+        }
+        let target = std::path::absolute(target).map_err(|source| MediaError::io("finding", target, source))?;
+        for attempt in 0..100 {
+            let part = target.with_file_name(part_name(&target, attempt));
+            match OpenOptions::new().write(true).create_new(true).open(&part) {
+                Ok(_) => {
+                    return Ok(Self {
+                        part,
+                        target,
+                        overwrite,
+                        done: false,
+                    });
+                }
+                // Another job's, or one that was killed: it is not ours to remove.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(MediaError::io("creating", part, source)),
+            }
+        }
+        Err(MediaError::io("creating", target, io::ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Where to write.
+    pub(crate) fn path(&self) -> &Path {
+        &self.part
+    }
+
+    /// The final name.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Syncs the bytes and gives them the final name. Returns their number.
+    pub(crate) fn commit(mut self) -> Result<u64, MediaError> {
+        let written = File::open(&self.part).and_then(|file| {
+            file.sync_all()?;
+            Ok(file.metadata()?.len())
+        });
+        let bytes = written.map_err(|source| MediaError::io("syncing", &self.part, source))?;
+        self.rename().map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                MediaError::OutputExists {
+                    path: self.target.clone(),
+                }
+            } else {
+                MediaError::io("renaming to", &self.target, source)
+            }
+        })?;
+        self.done = true;
+        if let Some(folder) = self.target.parent() {
+            // The name itself must survive a power cut; some file systems cannot sync a folder.
+            let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        }
+        Ok(bytes)
+    }
+
+    fn rename(&self) -> io::Result<()> {
+        if self.overwrite {
+            return std::fs::rename(&self.part, &self.target);
+        }
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            match renameat_with(CWD, &self.part, CWD, &self.target, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(()),
+                Err(error) if error == rustix::io::Errno::EXIST => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        if self.target.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        std::fs::rename(&self.part, &self.target)
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if !self.done {
+            // It may be gone already; nothing else of ours lies there.
+            let _ = std::fs::remove_file(&self.part);
+        }
+    }
+}
+
+fn part_name(target: &Path, attempt: u32) -> OsString {
+    let extension = target.extension().unwrap_or_default();
+    let mut end = OsString::from(if attempt == 0 {
+        ".part".to_owned()
+    } else {
+        format!(".part-{attempt}")
+    });
+    if !extension.is_empty() {
+        end.push(".");
+        end.push(extension);
+    }
+    let mut name = shortened(
+        target.file_stem().unwrap_or_default(),
+        NAME_BYTES.saturating_sub(end.len()),
+    );
+    name.push(end);
+    name
+}
+
+#[cfg(unix)]
+fn shortened(stem: &OsStr, bytes: usize) -> OsString {
+    use std::os::unix::ffi::OsStrExt;
+    let stem = stem.as_bytes();
+    let mut end = stem.len().min(bytes);
+    // Not in the middle of a character.
+    while end < stem.len() && end > 0 && stem[end] & 0xC0 == 0x80 {
+        end -= 1;
+    }
+    OsStr::from_bytes(&stem[..end]).to_owned()
+}
+
+#[cfg(not(unix))]
+fn shortened(stem: &OsStr, bytes: usize) -> OsString {
+    stem.to_string_lossy()
+        .chars()
+        .take(bytes / 4)
+        .collect::<String>()
+        .into()
+}
+
+/// True when both names are one file.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    if let (Ok(a), Ok(b)) = (std::fs::metadata(a), std::fs::metadata(b)) {
+        use std::os::unix::fs::MetadataExt;
+        return a.dev() == b.dev() && a.ino() == b.ino();
+    }
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_under_either_name_when_the_work_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.mkv");
+        let part = PartFile::create(&target, false).unwrap();
+        assert!(part.path().ends_with("a.part.mkv"));
+        drop(part);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_appeared_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.mkv");
+        let part = PartFile::create(&target, false).unwrap();
+        std::fs::write(&target, "other").unwrap();
+        assert_eq!(part.commit().unwrap_err().code(), "output.exists");
+        assert_eq!(std::fs::read(&target).unwrap(), b"other");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_longest_names_still_have_a_part_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join(format!("{}.mkv", "ä".repeat(125)));
+        let part = PartFile::create(&target, false).unwrap();
+        std::fs::write(part.path(), "x").unwrap();
+        assert_eq!(part.commit().unwrap(), 1);
+        assert!(target.exists());
+    }
+}

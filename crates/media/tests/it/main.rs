@@ -1,0 +1,5 @@
+//! Promises of kinora-media, kept against real FFmpeg builds: those of `KINORA_TEST_FFMPEG` (a path list), else PATH's.
+#![allow(unreachable_pub, missing_docs)]
+
+mod clips;
+mod round_trip;
