@@ -1,1 +1,30 @@
-//! Placeholder until its first part lands.
+//! The offline engine: lanes, order, duplicates, errors, progress.
+//!
+//! Decode, duplicate test, stages and encode run at the same time, in one process, frames in memory. Nothing is
+//! lost: every input frame leaves exactly once, in order, with its own time. What decides (duplicates, order,
+//! progress) is plain data driven by arguments; what runs threads is thin.
+
+mod clip;
+mod control;
+mod dedupe;
+mod error;
+mod event;
+mod lanes;
+mod offline;
+mod progress;
+mod queue;
+mod report;
+mod results;
+mod source;
+
+pub use clip::{ClipSink, ClipSource};
+pub use control::{Control, JobState, Observer};
+pub use dedupe::{Decision, Dedupe, DedupeMode, DedupeWindow, frame_hash};
+pub use error::EngineError;
+pub use event::{Event, Events, LaneReading};
+pub use lanes::Clock;
+pub use offline::{OfflineJob, OnFrameError};
+pub use progress::{Progress, Snapshot};
+pub use queue::{Limits, Pop, Queue, QueueReading};
+pub use report::{FrameFault, LaneReport, Report, StepReport};
+pub use source::{Completeness, FrameSink, FrameSource, Halt, SinkReport};

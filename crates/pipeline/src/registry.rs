@@ -19,22 +19,18 @@ pub struct Resources {
     pub precision: String,
     /// How weights are held: `auto`, `fast`, `lean`.
     pub weights: String,
-    /// Threads of one instance; 0 means all cores.
+    /// Threads of one call, at least 1.
     pub threads: usize,
+    /// Calls that may run at once, at least 1.
+    pub workers: usize,
     /// Tile as the user named it: `auto`, `off`, `256`, `256x192`.
     pub tile: String,
     /// Overlap of tiles in input pixels; `None` means by model.
     pub tile_overlap: Option<u32>,
-    /// The runtime library, when the user named one.
-    pub runtime_library: Option<PathBuf>,
-    /// Folders with models, first match wins; the first one is written to.
-    pub model_folders: Vec<PathBuf>,
     /// Folder for optimised networks and converted weights.
     pub cache: PathBuf,
     /// Bytes that all parts together may take.
     pub memory_bytes: u64,
-    /// The folder of the running program.
-    pub program_folder: Option<PathBuf>,
 }
 
 /// Makes an instance of a processor from checked parameters.

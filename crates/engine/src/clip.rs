@@ -1,0 +1,131 @@
+use std::{path::PathBuf, sync::Arc};
+
+use kinora_frame::{Frame, ImageDesc, Rational};
+use kinora_media::{Decoder, Encoder, PacketIndex};
+
+use crate::{Completeness, EngineError, FrameSink, FrameSource, Halt, SinkReport};
+
+/// Frames of a media file, all of them or a part.
+pub struct ClipSource {
+    decoder: Decoder,
+    index: Arc<PacketIndex>,
+    path: PathBuf,
+    frame_rate: Option<Rational>,
+    /// First frame, and the one after the last.
+    first: u64,
+    end: u64,
+    given: u64,
+    ended_by_range: bool,
+}
+
+impl ClipSource {
+    /// Frames `first..end` of a stream that `decoder` was opened on at `first`.
+    #[must_use]
+    pub fn new(
+        decoder: Decoder,
+        index: Arc<PacketIndex>,
+        path: PathBuf,
+        frame_rate: Option<Rational>,
+        first: u64,
+        end: u64,
+    ) -> Self {
+        let end = end.min(index.len().max(1));
+        Self {
+            decoder,
+            index,
+            path,
+            frame_rate,
+            first,
+            end,
+            given: 0,
+            ended_by_range: false,
+        }
+    }
+}
+
+impl FrameSource for ClipSource {
+    fn path(&self) -> PathBuf {
+        self.path.clone()
+    }
+
+    fn image(&self) -> ImageDesc {
+        self.decoder.desc()
+    }
+
+    fn frame_rate(&self) -> Option<Rational> {
+        self.frame_rate
+    }
+
+    fn planned(&self) -> (u64, bool) {
+        (self.end.saturating_sub(self.first), true)
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Frame>, EngineError> {
+        // The end of a part is a place in the index; the last part runs to the last frame that decodes.
+        if self.end < self.index.len() && self.first + self.given >= self.end {
+            self.ended_by_range = true;
+            self.decoder.stop_handle().stop();
+            return Ok(None);
+        }
+        let frame = self.decoder.next_frame()?;
+        self.given += u64::from(frame.is_some());
+        Ok(frame)
+    }
+
+    fn halt(&self) -> Halt {
+        let stop = self.decoder.stop_handle();
+        Arc::new(move || stop.stop())
+    }
+
+    fn completeness(&self) -> Completeness {
+        if self.ended_by_range {
+            return Completeness::Whole;
+        }
+        let found = self.decoder.completeness();
+        match found.cut_before(&self.index) {
+            None => Completeness::Whole,
+            Some(total) => Completeness::Truncated {
+                expected: self.end.saturating_sub(self.first),
+                at: found
+                    .last_pts
+                    .map_or_else(|| "its beginning".to_owned(), |last| last.to_string()),
+                total: total.to_string(),
+            },
+        }
+    }
+}
+
+/// Frames into a media file.
+pub struct ClipSink {
+    encoder: Encoder,
+}
+
+impl ClipSink {
+    /// A sink over a started encoder.
+    #[must_use]
+    pub fn new(encoder: Encoder) -> Self {
+        Self { encoder }
+    }
+}
+
+impl FrameSink for ClipSink {
+    fn write(&mut self, frame: &Frame) -> Result<(), EngineError> {
+        Ok(self.encoder.write(frame)?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<SinkReport, EngineError> {
+        let notes = self.encoder.notes().iter().map(ToString::to_string).collect();
+        let written = self.encoder.finish()?;
+        Ok(SinkReport {
+            path: written.path,
+            frames: written.frames,
+            bytes: written.bytes,
+            notes,
+        })
+    }
+
+    fn halt(&self) -> Halt {
+        let stop = self.encoder.stop_handle();
+        Arc::new(move || stop.stop())
+    }
+}

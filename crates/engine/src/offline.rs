@@ -1,0 +1,771 @@
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use kinora_frame::{Frame, FrameIndex, Image, Pool, SideData, Timestamp};
+use kinora_pipeline::{
+    Accepts, Context, DependsOn, DeviceAccess, HostOnly, Meter, Order, Pipeline, PipelineError, Plan, Runner, StepKind,
+    StreamId, StreamInfo, Verdict,
+};
+
+use crate::{
+    Completeness, Control, Decision, Dedupe, DedupeMode, DedupeWindow, EngineError, Event, Events, FrameFault,
+    FrameSink, FrameSource, Halt, JobState, LaneReading, LaneReport, Limits, Pop, Progress, Queue, QueueReading,
+    Report, StepReport,
+    control::Hooks,
+    lanes::{Busy, Clock, Credits, Failure, spawn},
+    report::seconds,
+    results::{Outcome, Results},
+};
+
+/// Bytes of results that are kept for frames that may turn out to be duplicates.
+const DEDUPE_BYTES: usize = 32 << 20;
+/// Shortest time between two progress events.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// What is done about a frame that a processor fails on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFrameError {
+    /// The job ends.
+    #[default]
+    Fail,
+    /// The source frame, scaled to the output size, stands in.
+    Source,
+    /// The last output stands in.
+    Repeat,
+}
+
+/// One clip through one pipeline into one output.
+pub struct OfflineJob {
+    /// The loaded pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// What the sink takes.
+    pub sink_accepts: Accepts,
+    /// Devices, for plans that use them.
+    pub devices: Arc<dyn DeviceAccess>,
+    /// Buffers of the frame path.
+    pub pool: Pool,
+    /// Which frames may share a result, where the pipeline allows it.
+    pub dedupe: DedupeMode,
+    /// Frames in one call of the network.
+    pub batch: usize,
+    /// Threads of the network lane.
+    pub workers: usize,
+    /// Threads that convert finished frames.
+    pub finishers: usize,
+    /// Bytes that frames in flight may take.
+    pub memory_bytes: u64,
+    /// Policy for failing frames.
+    pub on_frame_error: OnFrameError,
+    /// Accept an input that ends early.
+    pub salvage: bool,
+}
+
+impl OfflineJob {
+    /// A job with the defaults of the command.
+    #[must_use]
+    pub fn new(pipeline: Arc<Pipeline>, sink_accepts: Accepts, pool: Pool) -> Self {
+        Self {
+            pipeline,
+            sink_accepts,
+            devices: Arc::new(HostOnly),
+            pool,
+            dedupe: DedupeMode::Exact,
+            batch: 1,
+            workers: 1,
+            finishers: 1,
+            memory_bytes: 1 << 30,
+            on_frame_error: OnFrameError::Fail,
+            salvage: false,
+        }
+    }
+
+    /// The plan for a source's pictures.
+    ///
+    /// # Errors
+    /// What [`Plan::new`] says, and [`EngineError::Ratio`] for a pipeline that is not one to one.
+    pub fn plan(&self, source: &dyn FrameSource) -> Result<Plan, EngineError> {
+        let plan =
+            Plan::new(&self.pipeline, source.image(), &self.sink_accepts).map_err(|error| EngineError::Pipeline {
+                error: Box::new(error),
+                frame: None,
+                timecode: None,
+            })?;
+        if !plan.one_to_one {
+            let node = self.pipeline.nodes().iter().find(|node| {
+                node.processor.descriptor().ratio != kinora_pipeline::Ratio::Exact(kinora_frame::Rational::ONE)
+            });
+            return Err(EngineError::Ratio {
+                node: node.map(|node| node.id.clone()).unwrap_or_default(),
+            });
+        }
+        Ok(plan)
+    }
+
+    /// The duplicate mode that really holds: off where an output depends on more than its pixels.
+    #[must_use]
+    pub fn effective_dedupe(&self, plan: &Plan) -> DedupeMode {
+        if plan.depends_on == DependsOn::Pixels {
+            self.dedupe
+        } else {
+            DedupeMode::Off
+        }
+    }
+
+    /// Runs the clip to its end. Blocks; [`Control`] steers it from elsewhere.
+    ///
+    /// # Errors
+    /// The first error of any lane. The sink is dropped unfinished then, which leaves nothing behind.
+    pub fn run(
+        &self,
+        source: Box<dyn FrameSource>,
+        sink: Box<dyn FrameSink>,
+        control: &Control,
+        clock: &Clock,
+        events: &Events,
+    ) -> Result<Report, EngineError> {
+        let plan = Arc::new(self.plan(source.as_ref())?);
+        Run::new(self, plan, source.as_ref(), sink.as_ref(), clock, events)?.execute(source, sink, control)
+    }
+}
+
+/// A frame without its pixels, in the order of the output.
+struct Slot {
+    index: FrameIndex,
+    pts: Timestamp,
+    duration: Option<Timestamp>,
+    key: bool,
+    side_data: Arc<SideData>,
+    /// The frame whose result this one shows.
+    shows: FrameIndex,
+    /// The oldest frame that a later one may still show.
+    oldest: FrameIndex,
+}
+
+struct Work {
+    context: Context,
+    /// Kept only where a policy may need it.
+    source: Option<Image>,
+}
+
+/// A frame on its way, or what already became of it.
+enum Flight {
+    Work(Box<Work>),
+    Done(FrameIndex, Outcome),
+}
+
+struct Run<'a> {
+    job: &'a OfflineJob,
+    plan: Arc<Plan>,
+    ranges: [Range<usize>; 3],
+    info: StreamInfo,
+    clock: Clock,
+    events: Events,
+    decoded: Arc<Queue<Frame>>,
+    slots: Arc<Queue<Slot>>,
+    prepared: Arc<Queue<Flight>>,
+    computed: Arc<Queue<Flight>>,
+    results: Arc<Results>,
+    credits: Arc<Credits>,
+    busy: [Busy; 5],
+    meters: Mutex<Vec<Meter>>,
+    faults: Mutex<Vec<FrameFault>>,
+    frames_in: AtomicU64,
+    rejected: AtomicU64,
+    network_left: AtomicU64,
+    finish_left: AtomicU64,
+    dedupe: DedupeMode,
+    window: usize,
+    planned: (u64, bool),
+}
+
+const LANES: [&str; 5] = ["decode", "prepare", "network", "finish", "encode"];
+
+/// Steps before the first node, the nodes, steps after the last one. A lane each, so that conversions of one frame
+/// overlap with the network of another.
+fn split(plan: &Plan) -> [Range<usize>; 3] {
+    let is_node = |step: &kinora_pipeline::Step| matches!(step.kind, StepKind::Node(_));
+    let end = plan.steps.len();
+    let first = plan.steps.iter().position(is_node).unwrap_or(end);
+    let last = plan.steps.iter().rposition(is_node).map_or(end, |at| at + 1);
+    [0..first, first..last, last..end]
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        job: &'a OfflineJob,
+        plan: Arc<Plan>,
+        source: &dyn FrameSource,
+        sink: &dyn FrameSink,
+        clock: &Clock,
+        events: &Events,
+    ) -> Result<Self, EngineError> {
+        let _ = sink;
+        let in_order = plan.order == Order::InOrder;
+        let workers = if in_order { 1 } else { job.workers.max(1) };
+        let finishers = if in_order { 1 } else { job.finishers.max(1) };
+        let batch = job.batch.clamp(1, plan.batch_max.max(1));
+        let input_bytes = plan.input.layout.bytes(plan.input.size)?;
+        let output_bytes = plan.output.layout.bytes(plan.output.size)?;
+        let memory = usize::try_from(job.memory_bytes).unwrap_or(usize::MAX);
+        // A quarter of the memory each for: frames waiting for the network, network outputs, finished frames.
+        let share = (memory / 4).max(1);
+        let limits = |frames: usize| Limits { frames, bytes: share };
+        let held = job
+            .pipeline
+            .nodes()
+            .iter()
+            .map(|node| node.processor.descriptor().lookahead as usize)
+            .sum::<usize>();
+        let least = workers * batch + finishers + 1 + held;
+        let credits = (share / output_bytes.max(1)).clamp(least, 2 * workers * batch + finishers + 8 + held);
+        let dedupe = job.effective_dedupe(&plan);
+        let by_bytes = DEDUPE_BYTES / output_bytes.max(input_bytes).max(1);
+        Ok(Self {
+            ranges: split(&plan),
+            info: StreamInfo {
+                id: StreamId(0),
+                image: plan.input,
+                frame_rate: source.frame_rate(),
+            },
+            clock: Arc::clone(clock),
+            events: Arc::clone(events),
+            decoded: Arc::new(Queue::new(limits(8), 1)),
+            slots: Arc::new(Queue::new(
+                Limits {
+                    frames: 4096,
+                    bytes: usize::MAX,
+                },
+                1,
+            )),
+            prepared: Arc::new(Queue::new(limits((2 * workers * batch).max(2)), 1)),
+            computed: Arc::new(Queue::new(limits(finishers + 1), workers)),
+            results: Arc::default(),
+            credits: Arc::new(Credits::new(credits)),
+            busy: Default::default(),
+            meters: Mutex::new(vec![Meter::default(); plan.steps.len()]),
+            faults: Mutex::default(),
+            frames_in: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            network_left: AtomicU64::new(workers as u64),
+            finish_left: AtomicU64::new(finishers as u64),
+            dedupe,
+            window: by_bytes.clamp(1, 32),
+            planned: source.planned(),
+            plan,
+            job,
+        })
+    }
+
+    fn execute(
+        &self,
+        source: Box<dyn FrameSource>,
+        sink: Box<dyn FrameSink>,
+        control: &Control,
+    ) -> Result<Report, EngineError> {
+        let began = (self.clock)();
+        let halts = [source.halt(), sink.halt()];
+        let cancel = self.canceller(&halts);
+        let failure = Failure::new(Arc::clone(&cancel));
+        control.install(Hooks {
+            stop: halts.first().cloned(),
+            abort: Some(cancel),
+        });
+        let workers = self.network_left.load(Ordering::Relaxed);
+        let finishers = self.finish_left.load(Ordering::Relaxed);
+        let path = source.path();
+        let mut ended = None;
+        let mut encoded = None;
+        {
+            let (failure, ended, encoded) = (&failure, &mut ended, &mut encoded);
+            thread::scope(|scope| {
+                spawn(scope, "decode", failure, move || {
+                    *ended = Some(self.decode(source, control)?);
+                    Ok(())
+                });
+                spawn(scope, "prepare", failure, || self.prepare());
+                for _ in 0..workers {
+                    spawn(scope, "network", failure, || self.network(control));
+                }
+                for _ in 0..finishers {
+                    spawn(scope, "finish", failure, || self.finish_frames());
+                }
+                spawn(scope, "encode", failure, move || {
+                    *encoded = Some(self.encode(sink)?);
+                    Ok(())
+                });
+            });
+        }
+        control.install(Hooks::default());
+        let taken = self.frames_in.load(Ordering::Relaxed);
+        let state = control.state();
+        let done = encoded
+            .as_ref()
+            .map_or(0, |(_, progress): &(_, Progress)| progress.done());
+        if matches!(state, JobState::Stopping | JobState::Aborting) {
+            return Err(EngineError::Stopped { frames: done });
+        }
+        if let Some(error) = failure.take() {
+            return Err(error);
+        }
+        let (Some(completeness), Some((sink, mut progress))) = (ended, encoded) else {
+            return Err(EngineError::Stopped { frames: done });
+        };
+        if taken == 0 {
+            return Err(EngineError::NoFrames { path });
+        }
+        let truncated = completeness != Completeness::Whole;
+        if let Completeness::Truncated { expected, at, total } = completeness
+            && !self.job.salvage
+        {
+            return Err(EngineError::Truncated {
+                path,
+                at,
+                total,
+                frames: taken,
+                expected,
+            });
+        }
+        if progress.done() != taken {
+            return Err(EngineError::Count {
+                taken,
+                given: progress.done(),
+                planned: self.planned.0,
+            });
+        }
+        let sink = sink.finish()?;
+        progress.complete();
+        let snapshot = progress.snapshot((self.clock)());
+        (self.events)(Event::Progress {
+            snapshot,
+            lanes: Vec::new(),
+        });
+        Ok(self.report(
+            &progress.snapshot((self.clock)()),
+            sink,
+            truncated,
+            (self.clock)().saturating_sub(began),
+        ))
+    }
+
+    fn canceller(&self, halts: &[Halt; 2]) -> Halt {
+        let decoded = Arc::clone(&self.decoded);
+        let slots = Arc::clone(&self.slots);
+        let prepared = Arc::clone(&self.prepared);
+        let computed = Arc::clone(&self.computed);
+        let results = Arc::clone(&self.results);
+        let credits = Arc::clone(&self.credits);
+        let halts = halts.clone();
+        Arc::new(move || {
+            decoded.cancel();
+            slots.cancel();
+            prepared.cancel();
+            computed.cancel();
+            results.cancel();
+            credits.cancel();
+            for halt in &halts {
+                halt();
+            }
+        })
+    }
+
+    /// Lane 1: reads frames.
+    fn decode(&self, mut source: Box<dyn FrameSource>, control: &Control) -> Result<Completeness, EngineError> {
+        let bytes = self.plan.input.layout.bytes(self.plan.input.size)?;
+        loop {
+            if control.gate() != JobState::Running {
+                self.decoded.close();
+                return Ok(Completeness::Whole);
+            }
+            let next = self.busy[0].during(&self.clock, || source.next_frame());
+            match next {
+                Ok(Some(frame)) => {
+                    self.frames_in.fetch_add(1, Ordering::Relaxed);
+                    if !self.decoded.push(frame, bytes) {
+                        return Ok(Completeness::Whole);
+                    }
+                }
+                Ok(None) => {
+                    self.decoded.close();
+                    return Ok(source.completeness());
+                }
+                // A source that was halted to stop the job says so by an error.
+                Err(_) if control.state() == JobState::Stopping => {
+                    self.decoded.close();
+                    return Ok(Completeness::Whole);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Lane 2: duplicate test, then the steps before the network. The one owner of order.
+    fn prepare(&self) -> Result<(), EngineError> {
+        let mut runner = self.runner(0)?;
+        let mut dedupe = Dedupe::new(self.dedupe, DedupeWindow { frames: self.window });
+        let snapshot = self.job.pipeline.snapshot();
+        while let Pop::Item(frame) = self.decoded.pop() {
+            let decision = self.busy[1].during(&self.clock, || dedupe.decide(frame.index, &frame.image))?;
+            let shows = match decision {
+                Decision::Process => frame.index,
+                Decision::SameAs(earlier) => earlier,
+            };
+            let slot = Slot {
+                index: frame.index,
+                pts: frame.pts,
+                duration: frame.duration,
+                key: frame.key,
+                side_data: Arc::clone(&frame.side_data),
+                shows,
+                oldest: dedupe.oldest().unwrap_or(frame.index).min(shows),
+            };
+            let is_new = decision == Decision::Process;
+            if (is_new && !self.credits.take()) || !self.slots.push(slot, 0) {
+                return Ok(());
+            }
+            if is_new {
+                let keep = (self.job.on_frame_error == OnFrameError::Source).then(|| frame.image.clone());
+                let work = Work {
+                    context: Context::new(frame, Arc::clone(&snapshot)),
+                    source: keep,
+                };
+                let flights = self.busy[1].during(&self.clock, || {
+                    self.advance(&mut runner, vec![Flight::Work(Box::new(work))])
+                })?;
+                for flight in flights {
+                    if !self.send(&self.prepared, flight) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        self.keep_meters(&runner);
+        self.slots.close();
+        self.prepared.close();
+        Ok(())
+    }
+
+    /// Lane 3: the nodes, in batches.
+    fn network(&self, control: &Control) -> Result<(), EngineError> {
+        let mut runner = self.runner(1)?;
+        let most = self.job.batch.clamp(1, self.plan.batch_max.max(1));
+        while let Pop::Item(first) = self.prepared.pop() {
+            let mut batch = vec![first];
+            while batch.len() < most
+                && let Some(more) = self.prepared.try_pop()
+            {
+                batch.push(more);
+            }
+            if control.gate() == JobState::Aborting {
+                return Ok(());
+            }
+            let flights = self.busy[2].during(&self.clock, || self.advance(&mut runner, batch))?;
+            for flight in flights {
+                if !self.send(&self.computed, flight) {
+                    return Ok(());
+                }
+            }
+        }
+        let clock = Arc::clone(&self.clock);
+        let held = runner
+            .finish(&move || clock())
+            .map_err(|error| self.at_frame(error, None))?;
+        for context in held {
+            if !self.send(&self.computed, Flight::Work(Box::new(Work { context, source: None }))) {
+                return Ok(());
+            }
+        }
+        self.keep_meters(&runner);
+        self.computed.close();
+        Ok(())
+    }
+
+    /// Lane 4: the steps after the network.
+    fn finish_frames(&self) -> Result<(), EngineError> {
+        let mut runner = self.runner(2)?;
+        while let Pop::Item(flight) = self.computed.pop() {
+            let flights = self.busy[3].during(&self.clock, || self.advance(&mut runner, vec![flight]))?;
+            for flight in flights {
+                match flight {
+                    Flight::Done(index, outcome) => self.results.put(index, outcome),
+                    Flight::Work(work) => {
+                        let index = work.context.frame.index;
+                        let outcome = match work.context.verdict {
+                            Verdict::Keep => Outcome::Image(work.context.frame.image),
+                            Verdict::Reject(reason) => {
+                                self.rejected.fetch_add(1, Ordering::Relaxed);
+                                Outcome::Repeat(reason)
+                            }
+                        };
+                        self.results.put(index, outcome);
+                    }
+                }
+            }
+        }
+        self.keep_meters(&runner);
+        if self.finish_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.results.finish();
+        }
+        Ok(())
+    }
+
+    /// Lane 5: writes frames in order, each with its own time.
+    fn encode(&self, mut sink: Box<dyn FrameSink>) -> Result<(Box<dyn FrameSink>, Progress), EngineError> {
+        let mut progress = Progress::new(self.planned.0, self.planned.1, (self.clock)());
+        let mut last: Option<Image> = None;
+        let mut shown_at = (self.clock)();
+        let mut busy_before = self.busy_now();
+        while let Pop::Item(slot) = self.slots.pop() {
+            let Some(outcome) = self.results.wait(slot.shows) else {
+                break;
+            };
+            let image = match (outcome, last.take()) {
+                (Outcome::Image(image), _) | (Outcome::Repeat(_), Some(image)) => image,
+                (Outcome::Repeat(reason), None) => return Err(EngineError::Rejected { reason }),
+            };
+            let frame = Frame {
+                image,
+                pts: slot.pts,
+                duration: slot.duration,
+                index: slot.index,
+                key: slot.key,
+                side_data: slot.side_data,
+            };
+            self.busy[4].during(&self.clock, || sink.write(&frame))?;
+            last = Some(frame.image);
+            self.results.forget_before(if self.dedupe == DedupeMode::Off {
+                slot.index + 1
+            } else {
+                slot.oldest
+            });
+            if slot.shows == slot.index {
+                self.credits.give();
+            }
+            let now = (self.clock)();
+            progress.encoded(slot.shows != slot.index, now);
+            if now.saturating_sub(shown_at) >= PROGRESS_EVERY {
+                let lanes = self.readings(now.saturating_sub(shown_at), &busy_before);
+                busy_before = self.busy_now();
+                shown_at = now;
+                (self.events)(Event::Progress {
+                    snapshot: progress.snapshot(now),
+                    lanes,
+                });
+            }
+        }
+        Ok((sink, progress))
+    }
+
+    /// Sends flights through a runner. A batch that fails is tried frame by frame, so that the policy meets only
+    /// the frame that is to blame.
+    fn advance(&self, runner: &mut Runner, flights: Vec<Flight>) -> Result<Vec<Flight>, EngineError> {
+        let clock = Arc::clone(&self.clock);
+        let now = move || clock();
+        let (mut passed, mut working) = (Vec::new(), Vec::new());
+        for flight in flights {
+            match flight {
+                Flight::Work(work) => working.push(work),
+                done => passed.push(done),
+            }
+        }
+        if self.job.on_frame_error == OnFrameError::Fail {
+            let first = working
+                .first()
+                .map(|work| (work.context.frame.index, work.context.frame.pts));
+            let contexts = working.into_iter().map(|work| work.context).collect();
+            let out = runner
+                .run(contexts, &now)
+                .map_err(|error| self.at_frame(error, first))?;
+            passed.extend(
+                out.into_iter()
+                    .map(|context| Flight::Work(Box::new(Work { context, source: None }))),
+            );
+            return Ok(passed);
+        }
+        for work in working {
+            let (index, pts) = (work.context.frame.index, work.context.frame.pts);
+            match runner.run(vec![work.context], &now) {
+                Ok(out) => passed.extend(out.into_iter().map(|context| {
+                    Flight::Work(Box::new(Work {
+                        context,
+                        source: work.source.clone(),
+                    }))
+                })),
+                Err(error) => passed.push(Flight::Done(index, self.stand_in(&error, index, pts, work.source)?)),
+            }
+        }
+        Ok(passed)
+    }
+
+    fn stand_in(
+        &self,
+        error: &PipelineError,
+        index: FrameIndex,
+        pts: Timestamp,
+        source: Option<Image>,
+    ) -> Result<Outcome, EngineError> {
+        let (outcome, stood_in) = match source {
+            Some(source) => {
+                let pool = &self.job.pool;
+                let target = kinora_frame::ImageDesc {
+                    size: source.size(),
+                    ..self.plan.output
+                };
+                let converted = kinora_frame::convert(&source, &target, pool)?;
+                let size = self.plan.output.size;
+                let filter = kinora_frame::Filter::Lanczos3;
+                (
+                    Outcome::Image(kinora_frame::resize(&converted, size, filter, pool)?),
+                    "source",
+                )
+            }
+            None => (Outcome::Repeat(error.to_string()), "repeat"),
+        };
+        let fault = FrameFault {
+            frame: index,
+            timecode: pts.to_string(),
+            error: error.to_string(),
+            stood_in,
+        };
+        (self.events)(Event::Warning {
+            code: "frame.failed",
+            message: format!("frame {index} at {pts} failed, {stood_in} stands in: {error}"),
+        });
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+        Ok(outcome)
+    }
+
+    fn send(&self, queue: &Queue<Flight>, flight: Flight) -> bool {
+        let bytes = match &flight {
+            Flight::Work(work) => {
+                let desc = work.context.frame.image.desc();
+                desc.layout.bytes(desc.size).unwrap_or(0)
+            }
+            Flight::Done(..) => 0,
+        };
+        queue.push(flight, bytes)
+    }
+
+    fn runner(&self, lane: usize) -> Result<Runner, EngineError> {
+        let range = self.ranges[lane].clone();
+        let (pipeline, plan) = (Arc::clone(&self.job.pipeline), Arc::clone(&self.plan));
+        Runner::open(
+            pipeline,
+            plan,
+            range,
+            &self.info,
+            Arc::clone(&self.job.devices),
+            self.job.pool.clone(),
+        )
+        .map_err(|error| self.at_frame(error, None))
+    }
+
+    fn at_frame(&self, error: PipelineError, frame: Option<(FrameIndex, Timestamp)>) -> EngineError {
+        EngineError::Pipeline {
+            error: Box::new(error),
+            frame: frame.map(|(index, _)| index),
+            timecode: frame.map(|(_, pts)| pts.to_string()),
+        }
+    }
+
+    fn keep_meters(&self, runner: &Runner) {
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        for (all, more) in meters.iter_mut().zip(runner.meters()) {
+            all.merge(more);
+        }
+    }
+
+    fn busy_now(&self) -> [Duration; 5] {
+        [0, 1, 2, 3, 4].map(|lane| self.busy[lane].total())
+    }
+
+    fn threads(&self, lane: usize) -> usize {
+        let in_order = self.plan.order == Order::InOrder;
+        match lane {
+            2 if !in_order => self.job.workers.max(1),
+            3 if !in_order => self.job.finishers.max(1),
+            _ => 1,
+        }
+    }
+
+    fn queue(&self, lane: usize) -> QueueReading {
+        match lane {
+            1 => self.decoded.reading(),
+            2 => self.prepared.reading(),
+            3 => self.computed.reading(),
+            4 => self.slots.reading(),
+            _ => QueueReading::default(),
+        }
+    }
+
+    fn readings(&self, since: Duration, before: &[Duration; 5]) -> Vec<LaneReading> {
+        let now = self.busy_now();
+        let share = |lane: usize| {
+            let spent = now[lane].saturating_sub(before[lane]).as_secs_f64();
+            (spent / since.as_secs_f64().max(1e-9) / self.threads(lane) as f64).min(1.0)
+        };
+        (0..LANES.len())
+            .map(|lane| LaneReading {
+                name: LANES[lane],
+                utilisation: share(lane),
+                queue: self.queue(lane),
+            })
+            .collect()
+    }
+
+    fn report(&self, snapshot: &crate::Snapshot, sink: crate::SinkReport, truncated: bool, wall: Duration) -> Report {
+        let lanes: Vec<LaneReport> = (0..LANES.len())
+            .map(|lane| {
+                let busy = self.busy[lane].total().as_secs_f64();
+                LaneReport {
+                    name: LANES[lane],
+                    threads: self.threads(lane),
+                    seconds: seconds(self.busy[lane].total()),
+                    utilisation: (busy / wall.as_secs_f64().max(1e-9) / self.threads(lane) as f64).min(1.0),
+                    queue_high_water: self.queue(lane).high_water,
+                }
+            })
+            .collect();
+        let each = |lane: &LaneReport| lane.seconds / lane.threads as f64;
+        // Decode and encode also wait for their neighbours inside one call, so the stages decide where they tie.
+        let slowest = lanes.iter().max_by(|a, b| each(a).total_cmp(&each(b)));
+        let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let steps = self.plan.steps.iter().zip(meters.iter()).map(|(step, meter)| {
+            let reading = meter.reading();
+            let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+            StepReport {
+                name: match &step.kind {
+                    StepKind::Node(_) => step.node.clone(),
+                    StepKind::Convert => format!("convert {} to {}", step.input.layout, step.output.layout),
+                    StepKind::Upload(device) => format!("upload to {device}"),
+                    StepKind::Download => "download".to_owned(),
+                },
+                frames: reading.count,
+                seconds: seconds(reading.busy),
+                p50_ms: ms(reading.p50),
+                p95_ms: ms(reading.p95),
+                bytes: reading.bytes,
+            }
+        });
+        Report {
+            frames_in: self.frames_in.load(Ordering::Relaxed),
+            frames_out: snapshot.frames_done,
+            duplicates: snapshot.duplicates,
+            rejected: self.rejected.load(Ordering::Relaxed),
+            faults: self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            seconds: seconds(wall),
+            bottleneck: slowest.map_or("decode", |lane| lane.name),
+            predicted_seconds: slowest.map_or(0.0, each),
+            steps: steps.collect(),
+            lanes,
+            truncated,
+            sink,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::SinkReport;
+
+/// A frame that a processor failed on and a policy stood in for.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct FrameFault {
+    /// Frame.
+    pub frame: u64,
+    /// Its time.
+    pub timecode: String,
+    /// What went wrong.
+    pub error: String,
+    /// What was put in its place: `source` or `repeat`.
+    pub stood_in: &'static str,
+}
+
+/// A step of the plan, measured.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct StepReport {
+    /// What it did.
+    pub name: String,
+    /// Frames.
+    pub frames: u64,
+    /// Seconds of work.
+    pub seconds: f64,
+    /// Median of a frame, milliseconds.
+    pub p50_ms: f64,
+    /// 95th percentile of a frame, milliseconds.
+    pub p95_ms: f64,
+    /// Bytes given.
+    pub bytes: u64,
+}
+
+/// A lane, measured.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct LaneReport {
+    /// `decode`, `prepare`, `network`, `finish`, `encode`.
+    pub name: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// Seconds of work, summed over threads.
+    pub seconds: f64,
+    /// Share of the job's time that it worked, 0..1.
+    pub utilisation: f64,
+    /// Most frames that ever waited before it.
+    pub queue_high_water: usize,
+}
+
+/// What a finished job was.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct Report {
+    /// Frames decoded.
+    pub frames_in: u64,
+    /// Frames encoded.
+    pub frames_out: u64,
+    /// Frames that shared another's result.
+    pub duplicates: u64,
+    /// Frames a filter rejected.
+    pub rejected: u64,
+    /// Frames that failed and were stood in for.
+    pub faults: Vec<FrameFault>,
+    /// Seconds from start to final name, pauses included.
+    pub seconds: f64,
+    /// Slowest lane.
+    pub bottleneck: &'static str,
+    /// Wall time that the slowest lane alone predicts, seconds.
+    pub predicted_seconds: f64,
+    /// Lanes.
+    pub lanes: Vec<LaneReport>,
+    /// Steps of the plan.
+    pub steps: Vec<StepReport>,
+    /// Set when the input ended early and was salvaged.
+    pub truncated: bool,
+    /// The output.
+    #[serde(skip)]
+    pub sink: SinkReport,
+}
+
+pub(crate) fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
+}

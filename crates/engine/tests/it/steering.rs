@@ -1,0 +1,129 @@
+//! Pause, stop and abort take hold at once and lose nothing that they should not.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use kinora_engine::{Control, EngineError, JobState};
+
+use crate::fakes::{Closure, Collect, Seen, job, quiet, run_into, source, work_for};
+
+fn slow() -> Closure {
+    Closure::new(|_, value| {
+        work_for(500);
+        Ok(Some(value))
+    })
+}
+
+/// Calls `act` when the sink has taken `at` frames.
+fn acting(seen: &Seen, at: usize, act: impl Fn() + Send + 'static) -> Collect {
+    let on_write = Box::new(move |count: usize| {
+        if count == at {
+            act();
+        }
+    });
+    Collect {
+        seen: seen.clone(),
+        fail_at: None,
+        on_write: Some(on_write),
+    }
+}
+
+#[test]
+fn pausing_ten_times_changes_nothing_in_the_output() {
+    let control = Control::default();
+    let seen = Seen::default();
+    let on_write = {
+        let control = control.clone();
+        Box::new(move |count: usize| {
+            if count % 10 == 0 {
+                control.pause();
+                let control = control.clone();
+                std::thread::spawn(move || {
+                    work_for(3000);
+                    control.resume();
+                });
+            }
+        })
+    };
+    let sink = Collect {
+        seen: seen.clone(),
+        fail_at: None,
+        on_write: Some(on_write),
+    };
+    run_into(&job(slow()), source(0..100), sink, &control, &quiet()).unwrap();
+    assert_eq!(seen.values(), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_paused_job_starts_no_new_batch() {
+    let control = Control::default();
+    let seen = Seen::default();
+    let processor = slow();
+    let calls = Arc::clone(&processor.calls);
+    let sink = acting(&seen, 5, {
+        let control = control.clone();
+        move || {
+            control.pause();
+            let (control, calls) = (control.clone(), Arc::clone(&calls));
+            std::thread::spawn(move || {
+                work_for(5_000);
+                let before = calls.load(Ordering::SeqCst);
+                work_for(20_000);
+                assert_eq!(calls.load(Ordering::SeqCst), before);
+                control.resume();
+            });
+        }
+    });
+    run_into(&job(processor), source(0..60), sink, &control, &quiet()).unwrap();
+    assert_eq!(seen.values().len(), 60);
+}
+
+#[test]
+fn stop_finishes_what_is_in_flight_and_writes_no_file() {
+    let control = Control::default();
+    let seen = Seen::default();
+    let sink = acting(&seen, 10, {
+        let control = control.clone();
+        move || control.stop()
+    });
+    let error = run_into(
+        &job(slow()),
+        source((0..5000).map(|i| i as u8)),
+        sink,
+        &control,
+        &quiet(),
+    )
+    .unwrap_err();
+    assert!(
+        matches!(error, EngineError::Stopped { frames } if (10..200).contains(&frames)),
+        "{error:?}"
+    );
+    assert!(!seen.finished.load(Ordering::SeqCst));
+}
+
+#[test]
+fn abort_ends_a_paused_job_too() {
+    let control = Control::default();
+    let seen = Seen::default();
+    let sink = acting(&seen, 3, {
+        let control = control.clone();
+        move || {
+            control.pause();
+            let control = control.clone();
+            std::thread::spawn(move || {
+                work_for(2000);
+                control.stop();
+                control.stop();
+            });
+        }
+    });
+    let error = run_into(
+        &job(slow()),
+        source((0..5000).map(|i| i as u8)),
+        sink,
+        &control,
+        &quiet(),
+    )
+    .unwrap_err();
+    assert!(matches!(error, EngineError::Stopped { .. }));
+    assert_eq!(control.state(), JobState::Aborting);
+}
