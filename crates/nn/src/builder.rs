@@ -5,8 +5,8 @@ use crate::error::{NnError, Result};
 use crate::infer::infer;
 use crate::net::{Net, Node};
 use crate::op::{
-    Activation, BinaryOp, Conv, ConvTranspose, Interpolation, Linear, Op, Operand, PadMode, PoolKind, ReshapeDim, Scale,
-    Sides, TensorType, Value,
+    Activation, BinaryOp, Conv, ConvTranspose, Interpolation, Linear, Op, Operand, PadMode, PoolKind, ReshapeDim,
+    ResizeTo, ShuffleOrder, Sides, TensorType, Value,
 };
 use crate::{DType, Weight};
 
@@ -44,7 +44,11 @@ impl NetBuilder {
             outputs: Vec::new(),
             taps: Vec::new(),
         };
-        Self { net, label: None, weights: HashMap::new() }
+        Self {
+            net,
+            label: None,
+            weights: HashMap::new(),
+        }
     }
 
     /// Name of the next operation, for errors and dumps; without it operations are numbered.
@@ -56,9 +60,15 @@ impl NetBuilder {
     /// Declares an input.
     pub fn input(&mut self, name: &str, dtype: DType, shape: &[Dim]) -> Result<Value> {
         if self.net.inputs.iter().any(|(n, _)| n == name) {
-            return Err(NnError::DuplicateName { kind: "input", name: name.into() });
+            return Err(NnError::DuplicateName {
+                kind: "input",
+                name: name.into(),
+            });
         }
-        let value = self.value(TensorType { dtype, shape: shape.to_vec() });
+        let value = self.value(TensorType {
+            dtype,
+            shape: shape.to_vec(),
+        });
         self.net.inputs.push((name.into(), value));
         Ok(value)
     }
@@ -66,7 +76,10 @@ impl NetBuilder {
     /// Declares an output.
     pub fn output(&mut self, name: &str, value: Value) -> Result<()> {
         if self.net.outputs.iter().any(|(n, _)| n == name) {
-            return Err(NnError::DuplicateName { kind: "output", name: name.into() });
+            return Err(NnError::DuplicateName {
+                kind: "output",
+                name: name.into(),
+            });
         }
         self.net.outputs.push((name.into(), value));
         Ok(())
@@ -75,7 +88,10 @@ impl NetBuilder {
     /// Names a value, so that it can be read as an additional output of the same network.
     pub fn tap(&mut self, name: &str, value: Value) -> Result<Value> {
         if self.net.taps.iter().any(|(n, _)| n == name) {
-            return Err(NnError::DuplicateName { kind: "tap", name: name.into() });
+            return Err(NnError::DuplicateName {
+                kind: "tap",
+                name: name.into(),
+            });
         }
         self.net.taps.push((name.into(), value));
         Ok(value)
@@ -93,11 +109,17 @@ impl NetBuilder {
 
     /// Adds any operation with one result.
     pub fn push(&mut self, op: Op, inputs: &[Value]) -> Result<Value> {
-        let name = self.label.take().unwrap_or_else(|| format!("{}_{}", op.name(), self.net.nodes.len()));
+        let name = self
+            .label
+            .take()
+            .unwrap_or_else(|| format!("{}_{}", op.name(), self.net.nodes.len()));
         for weight in op.weights() {
             match self.weights.get(weight.name()) {
                 Some(known) if !known.same_data(weight) => {
-                    return Err(NnError::DuplicateName { kind: "weight", name: weight.name().into() });
+                    return Err(NnError::DuplicateName {
+                        kind: "weight",
+                        name: weight.name().into(),
+                    });
                 }
                 Some(_) => {}
                 None => {
@@ -108,7 +130,12 @@ impl NetBuilder {
         let types: Vec<&TensorType> = inputs.iter().map(|v| &self.net.types[v.0]).collect();
         let result = infer(&op, &name, &types)?;
         let out = self.value(result);
-        self.net.nodes.push(Node { op, inputs: inputs.to_vec(), outputs: vec![out], name });
+        self.net.nodes.push(Node {
+            op,
+            inputs: inputs.to_vec(),
+            outputs: vec![out],
+            name,
+        });
         Ok(out)
     }
 
@@ -171,7 +198,13 @@ impl NetBuilder {
 
     /// `[N, C*r*r, H, W]` to `[N, C, H*r, W*r]`.
     pub fn pixel_shuffle(&mut self, x: Value, factor: usize) -> Result<Value> {
-        self.push(Op::PixelShuffle(factor), &[x])
+        self.push(
+            Op::PixelShuffle {
+                factor,
+                order: ShuffleOrder::default(),
+            },
+            &[x],
+        )
     }
 
     /// `[N, C, H*r, W*r]` to `[N, C*r*r, H, W]`.
@@ -179,14 +212,38 @@ impl NetBuilder {
         self.push(Op::PixelUnshuffle(factor), &[x])
     }
 
-    /// Scales height and width.
-    pub fn resize(&mut self, x: Value, mode: Interpolation, scale: [Scale; 2]) -> Result<Value> {
-        self.push(Op::Resize { mode, scale }, &[x])
+    /// Changes height and width; pixel centres stand at half pixels.
+    pub fn resize(&mut self, x: Value, mode: Interpolation, to: [ResizeTo; 2]) -> Result<Value> {
+        self.push(
+            Op::Resize {
+                mode,
+                to,
+                align_corners: false,
+            },
+            &[x],
+        )
     }
 
-    /// A pooling window that moves over the picture.
-    pub fn pool(&mut self, x: Value, kind: PoolKind, kernel: [usize; 2], stride: [usize; 2], pads: Sides) -> Result<Value> {
-        self.push(Op::Pool { kind, kernel, stride, pads }, &[x])
+    /// A pooling window that moves over the picture; windows lie wholly inside, padding does not count in a mean.
+    pub fn pool(
+        &mut self,
+        x: Value,
+        kind: PoolKind,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        pads: Sides,
+    ) -> Result<Value> {
+        self.push(
+            Op::Pool {
+                kind,
+                kernel,
+                stride,
+                pads,
+                ceil: false,
+                include_pad: false,
+            },
+            &[x],
+        )
     }
 
     /// One number for each channel.
@@ -228,7 +285,11 @@ impl NetBuilder {
     pub fn build(self) -> Result<Net> {
         let mut net = self.net;
         if net.outputs.is_empty() {
-            return Err(NnError::shape(format!("network `{}`", net.name), "at least one output", "none"));
+            return Err(NnError::shape(
+                format!("network `{}`", net.name),
+                "at least one output",
+                "none",
+            ));
         }
         let mut needed = vec![false; net.types.len()];
         for (_, v) in net.outputs.iter().chain(&net.taps) {

@@ -45,7 +45,10 @@ pub enum Same {
 impl Dim {
     /// A free symbol such as `height`.
     pub fn symbol(name: &str) -> Self {
-        Self::Expr(Expr { symbol: name.into(), steps: Vec::new() })
+        Self::Expr(Expr {
+            symbol: name.into(),
+            steps: Vec::new(),
+        })
     }
 
     /// The number, where it is one.
@@ -67,7 +70,10 @@ impl Dim {
                 let mut steps = e.steps.clone();
                 match steps.pop() {
                     Some(Step::Affine { mul: m, add: a }) => {
-                        steps.push(Step::Affine { mul: m.checked_mul(mul)?, add: a.checked_mul(mul)?.checked_add(add)? });
+                        steps.push(Step::Affine {
+                            mul: m.checked_mul(mul)?,
+                            add: a.checked_mul(mul)?.checked_add(add)?,
+                        });
                     }
                     Some(other) => {
                         steps.push(other);
@@ -78,7 +84,10 @@ impl Dim {
                 if steps.last() == Some(&Step::Affine { mul: 1, add: 0 }) {
                     steps.pop();
                 }
-                Some(Self::Expr(Expr { symbol: e.symbol.clone(), steps }))
+                Some(Self::Expr(Expr {
+                    symbol: e.symbol.clone(),
+                    steps,
+                }))
             }
             Self::Unknown => Some(Self::Unknown),
         }
@@ -98,14 +107,20 @@ impl Dim {
                     && mul % by_i == 0
                 {
                     steps.pop();
-                    steps.push(Step::Affine { mul: mul / by_i, add: add.div_euclid(by_i) });
+                    steps.push(Step::Affine {
+                        mul: mul / by_i,
+                        add: add.div_euclid(by_i),
+                    });
                     if steps.last() == Some(&Step::Affine { mul: 1, add: 0 }) {
                         steps.pop();
                     }
                 } else {
                     steps.push(Step::Floor { by: by_i });
                 }
-                Some(Self::Expr(Expr { symbol: e.symbol.clone(), steps }))
+                Some(Self::Expr(Expr {
+                    symbol: e.symbol.clone(),
+                    steps,
+                }))
             }
             Self::Unknown => Some(Self::Unknown),
         }
@@ -155,7 +170,11 @@ impl Dim {
                 };
                 let (ma, aa, ra) = split(a);
                 let (mb, ab, rb) = split(b);
-                if ra == rb && ma == mb && aa != ab { Same::No } else { Same::Perhaps }
+                if ra == rb && ma == mb && aa != ab {
+                    Same::No
+                } else {
+                    Same::Perhaps
+                }
             }
             _ => Same::Perhaps,
         }
@@ -207,7 +226,11 @@ impl fmt::Display for Dim {
 }
 
 fn wrap(text: &str) -> String {
-    if text.contains(['+', '-', '*']) && !text.ends_with(')') { format!("({text})") } else { text.to_owned() }
+    if text.contains(['+', '-', '*']) && !text.ends_with(')') {
+        format!("({text})")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Prints a shape as `[1, 3, height, width]`.
@@ -229,7 +252,10 @@ mod tests {
         assert_eq!(halved.same(&h), Same::Perhaps, "odd heights differ, even ones do not");
         assert_eq!(Dim::Known(3).same(&Dim::Known(4)), Same::No);
         assert_eq!(h.affine(1, -14).unwrap().to_string(), "height-14");
-        assert_eq!(h.affine(1, -14).and_then(|d| d.affine(2, 0)).unwrap().to_string(), "2*height-28");
+        assert_eq!(
+            h.affine(1, -14).and_then(|d| d.affine(2, 0)).unwrap().to_string(),
+            "2*height-28"
+        );
     }
 
     #[test]

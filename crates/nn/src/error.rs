@@ -131,7 +131,9 @@ pub enum NnError {
         total: usize,
     },
     /// The probe shows that the device computes in another precision than the one asked for.
-    #[error("{asked} was asked for, but the probe's relative difference to f32 is {difference:.1e}: that is not {asked}")]
+    #[error(
+        "{asked} was asked for, but the probe's relative difference to f32 is {difference:.1e}: that is not {asked}"
+    )]
     PrecisionNotProved {
         /// Precision asked for.
         asked: Precision,
@@ -177,7 +179,11 @@ fn list(tried: &[Tried]) -> String {
 }
 
 fn log_tail(log: &[String]) -> String {
-    if log.is_empty() { String::new() } else { format!(" (log: {})", log.join(" | ")) }
+    if log.is_empty() {
+        String::new()
+    } else {
+        format!(" (log: {})", log.join(" | "))
+    }
 }
 
 impl NnError {
@@ -229,7 +235,11 @@ impl NnError {
     }
 
     pub(crate) fn shape(op: impl Into<String>, expected: impl Into<String>, got: impl Into<String>) -> Self {
-        Self::Shape { op: op.into(), expected: expected.into(), got: got.into() }
+        Self::Shape {
+            op: op.into(),
+            expected: expected.into(),
+            got: got.into(),
+        }
     }
 
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

@@ -31,6 +31,19 @@ pub enum Program<'a> {
     Onnx(&'a OnnxFile),
 }
 
+impl Program<'_> {
+    /// Hashes of what is computed and of the weights it is computed with.
+    pub(crate) fn hashes(&self) -> Result<(u128, u128)> {
+        match self {
+            Self::Net(net) => {
+                let lowered = lower(net, Form::Plain)?;
+                Ok((xxhash_rust::xxh3::xxh3_128(&lowered.bytes), lowered.weights_hash))
+            }
+            Self::Onnx(file) => Ok((xxhash_rust::xxh3::xxh3_128(&file.bytes), 0)),
+        }
+    }
+}
+
 impl<'a> From<&'a Net> for Program<'a> {
     fn from(net: &'a Net) -> Self {
         Self::Net(net)
@@ -78,7 +91,11 @@ impl Executable {
         let precision = choose_precision(device, options.precision)?;
         let model = match program {
             Program::Net(net) => {
-                let form = if device == DeviceChoice::Cpu { Form::Cpu } else { Form::Plain };
+                let form = if device == DeviceChoice::Cpu {
+                    Form::Cpu
+                } else {
+                    Form::Plain
+                };
                 Model::Lowered(lower(net, form)?)
             }
             Program::Onnx(file) => Model::File(file),
@@ -98,16 +115,30 @@ impl Executable {
         let session = Session::load(runtime, model.name(), model.source(), &spec)?;
         let nodes = session.nodes_per_provider()?;
         let provider = check_provider(device, &nodes)?;
-        let weights = if options.weights == WeightsMode::Lean { WeightsMode::Lean } else { WeightsMode::Fast };
+        let weights = if options.weights == WeightsMode::Lean {
+            WeightsMode::Lean
+        } else {
+            WeightsMode::Fast
+        };
         let bytes = model.weights_bytes();
         let memory = match weights {
-            WeightsMode::Lean => MemoryPlan { mapped_bytes: bytes, ..Default::default() },
-            _ => MemoryPlan { private_bytes: bytes, ..Default::default() },
+            WeightsMode::Lean => MemoryPlan {
+                mapped_bytes: bytes,
+                ..Default::default()
+            },
+            _ => MemoryPlan {
+                private_bytes: bytes,
+                ..Default::default()
+            },
         };
         let mut executable = Self {
             net: model.name().to_owned(),
             session,
-            shapes: if let Program::Net(net) = program { Some(net.clone()) } else { None },
+            shapes: if let Program::Net(net) = program {
+                Some(net.clone())
+            } else {
+                None
+            },
             report: ExecutionReport {
                 net: model.name().to_owned(),
                 asked: options.device,
@@ -201,7 +232,10 @@ impl Executable {
 
 impl std::fmt::Debug for Executable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Executable").field("net", &self.net).field("report", &self.report).finish_non_exhaustive()
+        f.debug_struct("Executable")
+            .field("net", &self.net)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
     }
 }
 
@@ -265,7 +299,11 @@ fn choose_precision(device: DeviceChoice, asked: Precision) -> Result<Precision>
 
 /// The provider asked for, if every node is on it.
 pub(crate) fn check_provider(device: DeviceChoice, nodes: &[(String, usize)]) -> Result<&'static str> {
-    let asked = if device == DeviceChoice::OpenVino { OPENVINO_PROVIDER } else { CPU_PROVIDER };
+    let asked = if device == DeviceChoice::OpenVino {
+        OPENVINO_PROVIDER
+    } else {
+        CPU_PROVIDER
+    };
     match nodes.iter().find(|(name, n)| name != asked && *n > 0) {
         Some((found, stray)) => Err(NnError::ProviderMismatch {
             asked: asked.into(),
@@ -281,16 +319,28 @@ fn check_count(net: &str, kind: &str, expected: usize, got: usize) -> Result<()>
     if expected == got {
         return Ok(());
     }
-    Err(NnError::shape(format!("network `{net}`"), format!("{expected} {kind}s"), got.to_string()))
+    Err(NnError::shape(
+        format!("network `{net}`"),
+        format!("{expected} {kind}s"),
+        got.to_string(),
+    ))
 }
 
 fn check_view(kind: &str, info: &TensorInfo, dtype: DType, shape: &[usize], len: usize) -> Result<()> {
     let sides = info.shape.len() == shape.len()
-        && info.shape.iter().zip(shape).all(|(d, n)| *n > 0 && d.known().is_none_or(|k| k == *n));
+        && info
+            .shape
+            .iter()
+            .zip(shape)
+            .all(|(d, n)| *n > 0 && d.known().is_none_or(|k| k == *n));
     if dtype == info.dtype && sides && element_count(shape) == Some(len) {
         return Ok(());
     }
-    Err(NnError::shape(format!("{kind} `{}`", info.name), info.to_string(), format!("{dtype} {shape:?} with {len} elements")))
+    Err(NnError::shape(
+        format!("{kind} `{}`", info.name),
+        info.to_string(),
+        format!("{dtype} {shape:?} with {len} elements"),
+    ))
 }
 
 /// Writes the network's text and its model, for bug reports. Weights are referred to, not copied.
@@ -300,10 +350,16 @@ fn dump(folder: &std::path::Path, program: &Program<'_>, model: &Model<'_>) -> R
         let path = folder.join(name);
         std::fs::write(&path, bytes).map_err(NnError::io("write", path))
     };
-    let name: String = model.name().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let name: String = model
+        .name()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
     if let Program::Net(net) = program {
         write(format!("{name}.net.txt"), net.to_string().as_bytes())?;
     }
-    let ModelSource::Bytes(bytes, _) = model.source() else { return Ok(()) };
+    let ModelSource::Bytes(bytes, _) = model.source() else {
+        return Ok(());
+    };
     write(format!("{name}.{}.onnx", model.form()), bytes)
 }

@@ -3,14 +3,17 @@
 
 use crate::dim::{self, Dim, Same};
 use crate::error::{NnError, Result};
-use crate::op::{Conv, ConvTranspose, Linear, Op, ReshapeDim, Scale, Sides, TensorType};
+use crate::op::{Conv, ConvTranspose, Linear, Op, ReshapeDim, ResizeTo, Sides, TensorType};
 use crate::{DType, Weight};
 
 /// Result type of `op`, named `label` in errors.
 pub(crate) fn infer(op: &Op, label: &str, inputs: &[&TensorType]) -> Result<TensorType> {
     let rule = Rule { op, label, inputs };
     match op {
-        Op::Constant(w) => Ok(TensorType { dtype: DType::F32, shape: w.shape().iter().map(|n| Dim::Known(*n)).collect() }),
+        Op::Constant(w) => Ok(TensorType {
+            dtype: DType::F32,
+            shape: w.shape().iter().map(|n| Dim::Known(*n)).collect(),
+        }),
         Op::Conv(c) => rule.conv(c),
         Op::ConvTranspose(c) => rule.conv_transpose(c),
         Op::Linear(l) => rule.linear(l),
@@ -18,10 +21,16 @@ pub(crate) fn infer(op: &Op, label: &str, inputs: &[&TensorType]) -> Result<Tens
         Op::PRelu(w) => rule.prelu(w),
         Op::Binary(..) => rule.binary(),
         Op::Concat { axis } => rule.concat(*axis),
-        Op::PixelShuffle(r) => rule.shuffle(*r),
+        Op::PixelShuffle { factor, .. } => rule.shuffle(*factor),
         Op::PixelUnshuffle(r) => rule.unshuffle(*r),
-        Op::Resize { scale, .. } => rule.resize(scale),
-        Op::Pool { kernel, stride, pads, .. } => rule.pool(kernel, stride, pads),
+        Op::Resize { to, .. } => rule.resize(to),
+        Op::Pool {
+            kernel,
+            stride,
+            pads,
+            ceil,
+            ..
+        } => rule.pool(kernel, stride, pads, *ceil),
         Op::GlobalPool(_) => {
             let [n, c, _, _] = rule.picture(0)?;
             Ok(rule.like(0, vec![n.clone(), c.clone(), Dim::Known(1), Dim::Known(1)]))
@@ -31,7 +40,10 @@ pub(crate) fn infer(op: &Op, label: &str, inputs: &[&TensorType]) -> Result<Tens
         Op::Pad { sides, .. } => rule.pad(sides),
         Op::Transpose(perm) => rule.transpose(perm),
         Op::Reshape(dims) => rule.reshape(dims),
-        Op::Cast(dtype) => Ok(TensorType { dtype: *dtype, shape: rule.input(0)?.shape.clone() }),
+        Op::Cast(dtype) => Ok(TensorType {
+            dtype: *dtype,
+            shape: rule.input(0)?.shape.clone(),
+        }),
     }
 }
 
@@ -47,21 +59,35 @@ impl Rule<'_> {
     }
 
     fn input(&self, i: usize) -> Result<&TensorType> {
-        self.inputs.get(i).copied().ok_or_else(|| self.error(format!("{} inputs", i + 1), format!("{}", self.inputs.len())))
+        self.inputs
+            .get(i)
+            .copied()
+            .ok_or_else(|| self.error(format!("{} inputs", i + 1), format!("{}", self.inputs.len())))
     }
 
     fn float(&self, i: usize) -> Result<&TensorType> {
         let input = self.input(i)?;
-        if input.dtype == DType::F32 { Ok(input) } else { Err(self.error("an f32 tensor", input.to_string())) }
+        if input.dtype == DType::F32 {
+            Ok(input)
+        } else {
+            Err(self.error("an f32 tensor", input.to_string()))
+        }
     }
 
     fn picture(&self, i: usize) -> Result<&[Dim; 4]> {
         let input = self.input(i)?;
-        input.shape.as_slice().try_into().map_err(|_| self.error("a tensor [N, C, H, W]", input.to_string()))
+        input
+            .shape
+            .as_slice()
+            .try_into()
+            .map_err(|_| self.error("a tensor [N, C, H, W]", input.to_string()))
     }
 
     fn like(&self, i: usize, shape: Vec<Dim>) -> TensorType {
-        TensorType { dtype: self.inputs.get(i).map_or(DType::F32, |t| t.dtype), shape }
+        TensorType {
+            dtype: self.inputs.get(i).map_or(DType::F32, |t| t.dtype),
+            shape,
+        }
     }
 
     fn side(&self, dim: Option<Dim>, what: &str, from: &Dim) -> Result<Dim> {
@@ -70,13 +96,17 @@ impl Rule<'_> {
 
     /// The channel count, which must be a number.
     fn channels(&self, dim: &Dim) -> Result<usize> {
-        dim.known().ok_or_else(|| self.error("a known number of channels", dim.to_string()))
+        dim.known()
+            .ok_or_else(|| self.error("a known number of channels", dim.to_string()))
     }
 
     fn weight_dims(&self, weight: &Weight, layout: &str) -> Result<[usize; 4]> {
         match weight.shape().try_into() {
             Ok(dims) if !weight.shape().contains(&0) => Ok(dims),
-            _ => Err(self.error(format!("a weight {layout}"), format!("`{}` {:?}", weight.name(), weight.shape()))),
+            _ => Err(self.error(
+                format!("a weight {layout}"),
+                format!("`{}` {:?}", weight.name(), weight.shape()),
+            )),
         }
     }
 
@@ -90,19 +120,15 @@ impl Rule<'_> {
     }
 
     fn positive(&self, what: &str, values: &[usize]) -> Result<()> {
-        if values.contains(&0) { Err(self.error(format!("{what} of at least 1"), format!("{values:?}"))) } else { Ok(()) }
+        if values.contains(&0) {
+            Err(self.error(format!("{what} of at least 1"), format!("{values:?}")))
+        } else {
+            Ok(())
+        }
     }
 
     /// `floor((n + before + after - dilation * (kernel - 1) - 1) / stride) + 1`
-    fn window(
-        &self,
-        what: &str,
-        n: &Dim,
-        around: usize,
-        kernel: usize,
-        dilation: usize,
-        stride: usize,
-    ) -> Result<Dim> {
+    fn window(&self, what: &str, n: &Dim, around: usize, kernel: usize, dilation: usize, stride: usize) -> Result<Dim> {
         let shrink = around as i64 - (dilation * (kernel - 1)) as i64;
         let positions = self.side(n.affine(1, shrink), what, n)?;
         if stride == 1 {
@@ -117,11 +143,20 @@ impl Rule<'_> {
         self.float(0)?;
         let [n, channels, h, w] = self.picture(0)?;
         let [out, per_group, kh, kw] = self.weight_dims(&c.weight, "[out, in / groups, kernel h, kernel w]")?;
-        self.positive("stride, dilation and groups", &[c.stride[0], c.stride[1], c.dilation[0], c.dilation[1], c.groups])?;
+        self.positive(
+            "stride, dilation and groups",
+            &[c.stride[0], c.stride[1], c.dilation[0], c.dilation[1], c.groups],
+        )?;
         let found = self.channels(channels)?;
         if found != per_group * c.groups || out % c.groups != 0 {
             return Err(self.error(
-                format!("{} input channels (weight `{}` {:?}, {} groups)", per_group * c.groups, c.weight.name(), c.weight.shape(), c.groups),
+                format!(
+                    "{} input channels (weight `{}` {:?}, {} groups)",
+                    per_group * c.groups,
+                    c.weight.name(),
+                    c.weight.shape(),
+                    c.groups
+                ),
                 self.inputs[0].to_string(),
             ));
         }
@@ -135,10 +170,17 @@ impl Rule<'_> {
         self.float(0)?;
         let [n, channels, h, w] = self.picture(0)?;
         let [into, per_group, kh, kw] = self.weight_dims(&c.weight, "[in, out / groups, kernel h, kernel w]")?;
-        self.positive("stride, dilation and groups", &[c.stride[0], c.stride[1], c.dilation[0], c.dilation[1], c.groups])?;
+        self.positive(
+            "stride, dilation and groups",
+            &[c.stride[0], c.stride[1], c.dilation[0], c.dilation[1], c.groups],
+        )?;
         if self.channels(channels)? != into || into % c.groups != 0 {
             return Err(self.error(
-                format!("{into} input channels (weight `{}` {:?})", c.weight.name(), c.weight.shape()),
+                format!(
+                    "{into} input channels (weight `{}` {:?})",
+                    c.weight.name(),
+                    c.weight.shape()
+                ),
                 self.inputs[0].to_string(),
             ));
         }
@@ -149,8 +191,24 @@ impl Rule<'_> {
             let add = (dilation * (kernel - 1) + 1 + extra) as i64 - stride as i64 - cut as i64;
             self.side(n.affine(stride as i64, add), what, n)
         };
-        let rows = grow("height", h, c.stride[0], kh, c.dilation[0], c.output_padding[0], c.pads.top + c.pads.bottom)?;
-        let columns = grow("width", w, c.stride[1], kw, c.dilation[1], c.output_padding[1], c.pads.left + c.pads.right)?;
+        let rows = grow(
+            "height",
+            h,
+            c.stride[0],
+            kh,
+            c.dilation[0],
+            c.output_padding[0],
+            c.pads.top + c.pads.bottom,
+        )?;
+        let columns = grow(
+            "width",
+            w,
+            c.stride[1],
+            kw,
+            c.dilation[1],
+            c.output_padding[1],
+            c.pads.left + c.pads.right,
+        )?;
         Ok(self.like(0, vec![n.clone(), Dim::Known(out), rows, columns]))
     }
 
@@ -158,7 +216,12 @@ impl Rule<'_> {
         let input = self.float(0)?;
         let [out, into] = match *l.weight.shape() {
             [out, into] if out > 0 => [out, into],
-            _ => return Err(self.error("a weight [out, in]", format!("`{}` {:?}", l.weight.name(), l.weight.shape()))),
+            _ => {
+                return Err(self.error(
+                    "a weight [out, in]",
+                    format!("`{}` {:?}", l.weight.name(), l.weight.shape()),
+                ));
+            }
         };
         self.bias(l.bias.as_ref(), out)?;
         let mut shape = input.shape.clone();
@@ -191,7 +254,11 @@ impl Rule<'_> {
         let rank = a.shape.len().max(b.shape.len());
         let side = |t: &TensorType, i: usize| {
             let missing = rank - t.shape.len();
-            if i < missing { Dim::Known(1) } else { t.shape[i - missing].clone() }
+            if i < missing {
+                Dim::Known(1)
+            } else {
+                t.shape[i - missing].clone()
+            }
         };
         let mut shape = Vec::with_capacity(rank);
         for i in 0..rank {
@@ -201,7 +268,13 @@ impl Rule<'_> {
                 _ if x == Dim::Known(1) => y,
                 Same::Yes => x,
                 // Equal where the run succeeds at all.
-                Same::Perhaps => if x.known().is_some() { x } else { y },
+                Same::Perhaps => {
+                    if x.known().is_some() {
+                        x
+                    } else {
+                        y
+                    }
+                }
                 Same::No => return Err(self.error(format!("a second operand that broadcasts to {a}"), b.to_string())),
             });
         }
@@ -217,7 +290,12 @@ impl Rule<'_> {
         for other in &self.inputs[1..] {
             let fits = other.dtype == first.dtype
                 && other.shape.len() == shape.len()
-                && other.shape.iter().zip(&first.shape).enumerate().all(|(i, (x, y))| i == axis || x.same(y) != Same::No);
+                && other
+                    .shape
+                    .iter()
+                    .zip(&first.shape)
+                    .enumerate()
+                    .all(|(i, (x, y))| i == axis || x.same(y) != Same::No);
             if !fits {
                 return Err(self.error(format!("sides as in {first} except side {axis}"), other.to_string()));
             }
@@ -230,7 +308,10 @@ impl Rule<'_> {
         let [n, c, h, w] = self.picture(0)?;
         let channels = self.channels(c)?;
         if r == 0 || channels % (r * r) != 0 {
-            return Err(self.error(format!("channels in multiples of {}", r * r), self.inputs[0].to_string()));
+            return Err(self.error(
+                format!("channels in multiples of {}", r * r),
+                self.inputs[0].to_string(),
+            ));
         }
         let times = |d: &Dim| self.side(d.affine(r as i64, 0), "side", d);
         Ok(self.like(0, vec![n.clone(), Dim::Known(channels / (r * r)), times(h)?, times(w)?]))
@@ -240,30 +321,53 @@ impl Rule<'_> {
         let [n, c, h, w] = self.picture(0)?;
         let channels = self.channels(c)?;
         let over = |d: &Dim| match d.known() {
-            Some(side) if r == 0 || side % r != 0 => {
-                Err(self.error(format!("height and width in multiples of {r}"), self.inputs[0].to_string()))
-            }
+            Some(side) if r == 0 || side % r != 0 => Err(self.error(
+                format!("height and width in multiples of {r}"),
+                self.inputs[0].to_string(),
+            )),
             _ => self.side(d.floor_div(r), "side", d),
         };
         Ok(self.like(0, vec![n.clone(), Dim::Known(channels * r * r), over(h)?, over(w)?]))
     }
 
-    fn resize(&self, scale: &[Scale; 2]) -> Result<TensorType> {
+    fn resize(&self, to: &[ResizeTo; 2]) -> Result<TensorType> {
         self.float(0)?;
         let [n, c, h, w] = self.picture(0)?;
-        self.positive("a scale", &[scale[0].num, scale[0].den, scale[1].num, scale[1].den])?;
-        let scaled = |d: &Dim, s: Scale| {
-            self.side(d.affine(s.num as i64, 0).and_then(|d| d.floor_div(s.den)), "side", d)
+        let target = |d: &Dim, to: ResizeTo| match to {
+            ResizeTo::Size(size) => {
+                self.positive("a size", &[size])?;
+                Ok(Dim::Known(size))
+            }
+            ResizeTo::Scale(s) => {
+                self.positive("a scale", &[s.num, s.den])?;
+                self.side(d.affine(s.num as i64, 0).and_then(|d| d.floor_div(s.den)), "side", d)
+            }
         };
-        Ok(self.like(0, vec![n.clone(), c.clone(), scaled(h, scale[0])?, scaled(w, scale[1])?]))
+        Ok(self.like(0, vec![n.clone(), c.clone(), target(h, to[0])?, target(w, to[1])?]))
     }
 
-    fn pool(&self, kernel: &[usize; 2], stride: &[usize; 2], pads: &Sides) -> Result<TensorType> {
+    fn pool(&self, kernel: &[usize; 2], stride: &[usize; 2], pads: &Sides, ceil: bool) -> Result<TensorType> {
         self.float(0)?;
         let [n, c, h, w] = self.picture(0)?;
         self.positive("kernel and stride", &[kernel[0], kernel[1], stride[0], stride[1]])?;
-        let rows = self.window("height", h, pads.top + pads.bottom, kernel[0], 1, stride[0])?;
-        let columns = self.window("width", w, pads.left + pads.right, kernel[1], 1, stride[1])?;
+        // A partial last window is one that up to stride - 1 more rows would complete.
+        let extra = |s: usize| if ceil { s - 1 } else { 0 };
+        let rows = self.window(
+            "height",
+            h,
+            pads.top + pads.bottom + extra(stride[0]),
+            kernel[0],
+            1,
+            stride[0],
+        )?;
+        let columns = self.window(
+            "width",
+            w,
+            pads.left + pads.right + extra(stride[1]),
+            kernel[1],
+            1,
+            stride[1],
+        )?;
         Ok(self.like(0, vec![n.clone(), c.clone(), rows, columns]))
     }
 
@@ -273,7 +377,12 @@ impl Rule<'_> {
         let Some(side) = shape.get_mut(axis) else {
             return Err(self.error(format!("at least {} sides", axis + 1), input.to_string()));
         };
-        let bad = || self.error(format!("a range inside side {axis}"), format!("{start}..{end} of {input}"));
+        let bad = || {
+            self.error(
+                format!("a range inside side {axis}"),
+                format!("{start}..{end} of {input}"),
+            )
+        };
         let length = match (start >= 0, end > 0) {
             // From the front to the back: what is left depends on the side.
             (true, false) => side.affine(1, end - start).ok_or_else(bad)?,
@@ -286,7 +395,9 @@ impl Rule<'_> {
                 Some(n) => {
                     let at = |i: i64| if i < 0 { i + n as i64 } else { i };
                     let (from, to) = (at(start), at(end));
-                    if from < 0 || to > n as i64 || to <= from { return Err(bad()) }
+                    if from < 0 || to > n as i64 || to <= from {
+                        return Err(bad());
+                    }
                     Dim::Known((to - from) as usize)
                 }
                 None => Dim::Unknown,
@@ -303,7 +414,10 @@ impl Rule<'_> {
             if let (Some(have), Some(want)) = (have.known(), want.known())
                 && offset + want > have
             {
-                return Err(self.error(format!("at least {} rows and columns", offset + want), self.inputs[0].to_string()));
+                return Err(self.error(
+                    format!("at least {} rows and columns", offset + want),
+                    self.inputs[0].to_string(),
+                ));
             }
         }
         Ok(self.like(0, vec![n.clone(), c.clone(), rows.clone(), columns.clone()]))
@@ -313,10 +427,17 @@ impl Rule<'_> {
         let [n, c, h, w] = self.picture(0)?;
         let rows = self.side(h.affine(1, (sides.top + sides.bottom) as i64), "height", h)?;
         let columns = self.side(w.affine(1, (sides.left + sides.right) as i64), "width", w)?;
-        if let Op::Pad { mode: crate::op::PadMode::Reflect, .. } = self.op {
+        if let Op::Pad {
+            mode: crate::op::PadMode::Reflect,
+            ..
+        } = self.op
+        {
             for (have, a, b) in [(h, sides.top, sides.bottom), (w, sides.left, sides.right)] {
                 if have.known().is_some_and(|n| a.max(b) >= n) {
-                    return Err(self.error(format!("more than {} rows and columns to mirror", a.max(b)), self.inputs[0].to_string()));
+                    return Err(self.error(
+                        format!("more than {} rows and columns to mirror", a.max(b)),
+                        self.inputs[0].to_string(),
+                    ));
                 }
             }
         }
@@ -327,7 +448,9 @@ impl Rule<'_> {
         let input = self.input(0)?;
         let mut seen = vec![false; input.shape.len()];
         let fits = perm.len() == seen.len()
-            && perm.iter().all(|p| seen.get_mut(*p).is_some_and(|s| !std::mem::replace(s, true)));
+            && perm
+                .iter()
+                .all(|p| seen.get_mut(*p).is_some_and(|s| !std::mem::replace(s, true)));
         if !fits {
             return Err(self.error(format!("an order of {} sides", input.shape.len()), format!("{perm:?}")));
         }
@@ -340,9 +463,11 @@ impl Rule<'_> {
         let mut rest = None;
         for (i, dim) in dims.iter().enumerate() {
             shape.push(match dim {
-                ReshapeDim::Keep => {
-                    input.shape.get(i).cloned().ok_or_else(|| self.error(format!("at least {} sides", i + 1), input.to_string()))?
-                }
+                ReshapeDim::Keep => input
+                    .shape
+                    .get(i)
+                    .cloned()
+                    .ok_or_else(|| self.error(format!("at least {} sides", i + 1), input.to_string()))?,
                 ReshapeDim::Known(n) => Dim::Known(*n),
                 ReshapeDim::Rest if rest.replace(i).is_some() => {
                     return Err(self.error("one side left to compute", format!("{dims:?}")));
@@ -353,7 +478,11 @@ impl Rule<'_> {
         // Sides that are kept cancel out; the others must be numbers to be checked.
         let kept = |i: usize| dims.get(i) == Some(&ReshapeDim::Keep);
         let product = |shape: &[Dim]| {
-            shape.iter().enumerate().filter(|(i, _)| !kept(*i)).try_fold(1usize, |n, (_, d)| n.checked_mul(d.known()?))
+            shape
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| !kept(*i))
+                .try_fold(1usize, |n, (_, d)| n.checked_mul(d.known()?))
         };
         let (have, want) = (product(&input.shape), product(&shape));
         match (have, want, rest) {
@@ -361,7 +490,12 @@ impl Rule<'_> {
             (Some(have), Some(want), None) if have == want => {}
             (None, _, Some(i)) => shape[i] = Dim::Unknown,
             (None, _, None) => {}
-            _ => return Err(self.error(format!("as many elements as {}", dim::show(&input.shape)), format!("{dims:?}"))),
+            _ => {
+                return Err(self.error(
+                    format!("as many elements as {}", dim::show(&input.shape)),
+                    format!("{dims:?}"),
+                ));
+            }
         }
         Ok(self.like(0, shape))
     }

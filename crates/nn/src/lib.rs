@@ -14,6 +14,7 @@ mod lower;
 mod net;
 mod op;
 mod options;
+mod pool;
 mod probe;
 mod report;
 mod runtime;
@@ -27,10 +28,11 @@ pub use executable::{Canceller, Executable, OnnxFile, Program};
 pub use lower::{Form, Lowered, lower};
 pub use net::{Net, Node};
 pub use op::{
-    Activation, BinaryOp, Conv, ConvTranspose, Interpolation, Linear, Op, Operand, PadMode, PoolKind, ReshapeDim, Scale,
-    Sides, TensorType, Value,
+    Activation, BinaryOp, Conv, ConvTranspose, Interpolation, Linear, Op, Operand, PadMode, PoolKind, ReshapeDim,
+    ResizeTo, Scale, ShuffleOrder, Sides, TensorType, Value,
 };
 pub use options::{DeviceChoice, LoadOptions, Precision, UnknownChoice, WeightsMode};
+pub use pool::{ExecutableCache, ExecutablePool, Lease};
 pub use report::{ExecutionReport, MemoryPlan};
 pub use runtime::{MINIMUM_MINOR, Runtime, RuntimeSearch};
 pub use tensor::{DType, Elements, ElementsMut, TensorInfo, TensorView, TensorViewMut, element_count};

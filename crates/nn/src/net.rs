@@ -80,11 +80,15 @@ impl Net {
     pub fn with_taps(&self, names: &[&str]) -> Result<Self> {
         let mut net = self.clone();
         for name in names {
-            let tap = self.taps.iter().find(|(n, _)| n == name).ok_or_else(|| NnError::UnknownName {
-                kind: "tap",
-                name: (*name).into(),
-                known: self.taps.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>().join(", "),
-            })?;
+            let tap = self
+                .taps
+                .iter()
+                .find(|(n, _)| n == name)
+                .ok_or_else(|| NnError::UnknownName {
+                    kind: "tap",
+                    name: (*name).into(),
+                    known: self.taps.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>().join(", "),
+                })?;
             net.outputs.push(tap.clone());
         }
         Ok(net)
@@ -103,9 +107,18 @@ impl Net {
         self.outputs
             .iter()
             .map(|(name, v)| {
-                types[v.0].shape.iter().map(Dim::known).collect::<Option<Vec<_>>>().ok_or_else(|| {
-                    NnError::shape(format!("output `{name}`"), "a shape that follows from the inputs", types[v.0].to_string())
-                })
+                types[v.0]
+                    .shape
+                    .iter()
+                    .map(Dim::known)
+                    .collect::<Option<Vec<_>>>()
+                    .ok_or_else(|| {
+                        NnError::shape(
+                            format!("output `{name}`"),
+                            "a shape that follows from the inputs",
+                            types[v.0].to_string(),
+                        )
+                    })
             })
             .collect()
     }
@@ -131,7 +144,11 @@ impl Net {
                 };
             }
             if !fits {
-                return Err(NnError::shape(format!("input `{name}`"), declared.to_string(), format!("{shape:?}")));
+                return Err(NnError::shape(
+                    format!("input `{name}`"),
+                    declared.to_string(),
+                    format!("{shape:?}"),
+                ));
             }
             types[v.0].shape = shape.iter().map(|n| Dim::Known(*n)).collect();
         }
@@ -154,7 +171,13 @@ impl fmt::Display for Net {
         }
         for node in &self.nodes {
             let list = |values: &[Value]| values.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
-            write!(f, "  {} = {}({})", list(&node.outputs), node.op.name(), list(&node.inputs))?;
+            write!(
+                f,
+                "  {} = {}({})",
+                list(&node.outputs),
+                node.op.name(),
+                list(&node.inputs)
+            )?;
             for w in node.op.weights() {
                 write!(f, " {}{:?}", w.name(), w.shape())?;
             }

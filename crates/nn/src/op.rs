@@ -51,7 +51,12 @@ pub struct Sides {
 impl Sides {
     /// The same at every side.
     pub fn all(n: usize) -> Self {
-        Self { top: n, left: n, bottom: n, right: n }
+        Self {
+            top: n,
+            left: n,
+            bottom: n,
+            right: n,
+        }
     }
 }
 
@@ -169,12 +174,31 @@ pub struct Scale {
     pub den: usize,
 }
 
+/// Target side of a resize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResizeTo {
+    /// `floor(side * scale)`
+    Scale(Scale),
+    /// A number of pixels.
+    Size(usize),
+}
+
+/// Order of the channels of a pixel shuffle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ShuffleOrder {
+    /// Channel `c*r*r + i*r + j`: PyTorch's.
+    #[default]
+    ChannelsOutermost,
+    /// Channel `(i*r + j)*C + c`.
+    ChannelsInnermost,
+}
+
 /// What a pool keeps of its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {
     /// The largest element.
     Max,
-    /// The mean. Padding does not count.
+    /// The mean.
     Average,
 }
 
@@ -211,16 +235,23 @@ pub enum Op {
         /// The axis.
         axis: usize,
     },
-    /// `[N, C*r*r, H, W]` to `[N, C, H*r, W*r]`, channel order as in PyTorch.
-    PixelShuffle(usize),
-    /// The inverse of [`Op::PixelShuffle`].
+    /// `[N, C*r*r, H, W]` to `[N, C, H*r, W*r]`.
+    PixelShuffle {
+        /// `r`
+        factor: usize,
+        /// Order of the channels that become pixels.
+        order: ShuffleOrder,
+    },
+    /// The inverse of [`Op::PixelShuffle`] with channels outermost.
     PixelUnshuffle(usize),
     /// Scales height and width.
     Resize {
         /// The kernel.
         mode: Interpolation,
-        /// Scale of height and width.
-        scale: [Scale; 2],
+        /// Target height and width.
+        to: [ResizeTo; 2],
+        /// Outermost pixel centres fall on each other, instead of the pictures' edges. Not for `Nearest`.
+        align_corners: bool,
     },
     /// A window that moves over the picture.
     Pool {
@@ -232,6 +263,10 @@ pub enum Op {
         stride: [usize; 2],
         /// Padding.
         pads: Sides,
+        /// A last window that only partly covers the picture counts.
+        ceil: bool,
+        /// Padding counts in the mean.
+        include_pad: bool,
     },
     /// One number for each channel: `[N, C, 1, 1]`.
     GlobalPool(PoolKind),
@@ -305,7 +340,7 @@ impl Op {
                 BinaryOp::Pow => "pow",
             },
             Self::Concat { .. } => "concat",
-            Self::PixelShuffle(_) => "pixel_shuffle",
+            Self::PixelShuffle { .. } => "pixel_shuffle",
             Self::PixelUnshuffle(_) => "pixel_unshuffle",
             Self::Resize { .. } => "resize",
             Self::Pool { .. } => "pool",
@@ -332,7 +367,13 @@ impl Op {
 
     /// Arguments beside inputs and weights, for the text of a network.
     pub(crate) fn arguments(&self) -> String {
-        let activation = |a: &Activation| if *a == Activation::None { String::new() } else { format!(" then={a:?}") };
+        let activation = |a: &Activation| {
+            if *a == Activation::None {
+                String::new()
+            } else {
+                format!(" then={a:?}")
+            }
+        };
         let pads = |p: &Sides| format!("pads={},{},{},{}", p.top, p.left, p.bottom, p.right);
         match self {
             Self::Conv(c) => format!(
@@ -363,12 +404,29 @@ impl Op {
             }
             Self::Binary(_, Some(s)) => format!("by={s}"),
             Self::Concat { axis } => format!("axis={axis}"),
-            Self::PixelShuffle(r) | Self::PixelUnshuffle(r) => format!("factor={r}"),
-            Self::Resize { mode, scale: [y, x] } => {
-                format!("{mode:?} scale={}/{}x{}/{}", y.num, y.den, x.num, x.den)
+            Self::PixelShuffle { factor, order } => format!("factor={factor} {order:?}"),
+            Self::PixelUnshuffle(r) => format!("factor={r}"),
+            Self::Resize {
+                mode,
+                to,
+                align_corners,
+            } => {
+                let side = |t: &ResizeTo| match t {
+                    ResizeTo::Scale(s) => format!("*{}/{}", s.num, s.den),
+                    ResizeTo::Size(n) => n.to_string(),
+                };
+                let corners = if *align_corners { " corners" } else { "" };
+                format!("{mode:?} to={},{}{corners}", side(&to[0]), side(&to[1]))
             }
-            Self::Pool { kind, kernel, stride, pads: p } => format!(
-                "{kind:?} kernel={}x{} stride={}x{} {}",
+            Self::Pool {
+                kind,
+                kernel,
+                stride,
+                pads: p,
+                ceil,
+                include_pad,
+            } => format!(
+                "{kind:?} kernel={}x{} stride={}x{} {} ceil={ceil} include_pad={include_pad}",
                 kernel[0],
                 kernel[1],
                 stride[0],

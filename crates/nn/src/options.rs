@@ -95,7 +95,11 @@ impl FromStr for DeviceChoice {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "openvino" => Ok(Self::OpenVino),
-            _ => Err(UnknownChoice { what: "device", expected: "auto, cpu or openvino", found: s.into() }),
+            _ => Err(UnknownChoice {
+                what: "device",
+                expected: "auto, cpu or openvino",
+                found: s.into(),
+            }),
         }
     }
 }
@@ -118,7 +122,11 @@ impl FromStr for Precision {
             "auto" => Ok(Self::Auto),
             "f32" | "fp32" => Ok(Self::F32),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(UnknownChoice { what: "precision", expected: "auto, f32 or bf16", found: s.into() }),
+            _ => Err(UnknownChoice {
+                what: "precision",
+                expected: "auto, f32 or bf16",
+                found: s.into(),
+            }),
         }
     }
 }
@@ -142,7 +150,11 @@ impl FromStr for WeightsMode {
             "fast" => Ok(Self::Fast),
             "lean" => Ok(Self::Lean),
             "packed" => Ok(Self::Packed),
-            _ => Err(UnknownChoice { what: "weights mode", expected: "auto, fast, lean or packed", found: s.into() }),
+            _ => Err(UnknownChoice {
+                what: "weights mode",
+                expected: "auto, fast, lean or packed",
+                found: s.into(),
+            }),
         }
     }
 }

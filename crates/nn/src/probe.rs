@@ -27,15 +27,30 @@ pub(crate) fn prove(
     program: Program<'_>,
     precision: Precision,
 ) -> Result<Option<f64>> {
-    let options = LoadOptions { device: DeviceChoice::Cpu, weights: WeightsMode::Lean, threads: 1, ..Default::default() };
+    let options = LoadOptions {
+        device: DeviceChoice::Cpu,
+        weights: WeightsMode::Lean,
+        threads: 1,
+        ..Default::default()
+    };
     let mut reference = Executable::load(runtime, program, &options)?;
     let mut difference = None;
     for side in SIDES {
-        let Some(inputs) = make_inputs(executable, side) else { break };
-        let views: Vec<TensorView<'_>> = inputs.iter().map(|(shape, data)| TensorView::f32(shape, data)).collect();
+        let Some(inputs) = make_inputs(executable, side) else {
+            break;
+        };
+        let views: Vec<TensorView<'_>> = inputs
+            .iter()
+            .map(|(shape, data)| TensorView::f32(shape, data))
+            .collect();
         // A side that does not fit the network is an error of the run; the next one may do.
-        let (Ok(want), Ok(got)) = (reference.run_sized(&views), executable.run_sized(&views)) else { continue };
-        difference = want.first().zip(got.first()).and_then(|((_, want), (_, got))| relative_rms(want, got));
+        let (Ok(want), Ok(got)) = (reference.run_sized(&views), executable.run_sized(&views)) else {
+            continue;
+        };
+        difference = want
+            .first()
+            .zip(got.first())
+            .and_then(|((_, want), (_, got))| relative_rms(want, got));
         break;
     }
     let proved = match (difference, precision) {
@@ -47,7 +62,10 @@ pub(crate) fn prove(
     if proved {
         return Ok(difference);
     }
-    Err(NnError::PrecisionNotProved { asked: precision, difference: difference.unwrap_or(f64::NAN) })
+    Err(NnError::PrecisionNotProved {
+        asked: precision,
+        difference: difference.unwrap_or(f64::NAN),
+    })
 }
 
 /// Noise for every input; `None` where an input is no float tensor.
@@ -60,8 +78,12 @@ fn make_inputs(executable: &Executable, side: usize) -> Option<Vec<(Vec<usize>, 
             if info.dtype != DType::F32 {
                 return None;
             }
-            let shape: Vec<usize> =
-                info.shape.iter().enumerate().map(|(i, d)| d.known().unwrap_or(if i == 0 { 1 } else { side })).collect();
+            let shape: Vec<usize> = info
+                .shape
+                .iter()
+                .enumerate()
+                .map(|(i, d)| d.known().unwrap_or(if i == 0 { 1 } else { side }))
+                .collect();
             let count = crate::tensor::element_count(&shape).filter(|n| *n <= 1 << 24)?;
             let data = (0..count)
                 .map(|_| {
@@ -80,6 +102,10 @@ fn relative_rms(want: &[f32], got: &[f32]) -> Option<f64> {
     }
     let square = |x: f64| x * x;
     let signal: f64 = want.iter().map(|x| square(f64::from(*x))).sum();
-    let error: f64 = want.iter().zip(got).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
+    let error: f64 = want
+        .iter()
+        .zip(got)
+        .map(|(a, b)| square(f64::from(*a) - f64::from(*b)))
+        .sum();
     (signal > 0.0 && error.is_finite()).then(|| (error / signal).sqrt())
 }

@@ -59,6 +59,10 @@ impl fmt::Display for ExecutionReport {
             write!(f, " ({note})")?;
         }
         let plural = if self.threads == 1 { "" } else { "s" };
-        write!(f, ", {} thread{plural}, ONNX Runtime {}", self.threads, self.library_version)
+        write!(
+            f,
+            ", {} thread{plural}, ONNX Runtime {}",
+            self.threads, self.library_version
+        )
     }
 }

@@ -94,7 +94,10 @@ pub struct TensorViewMut<'a> {
 impl<'a> TensorView<'a> {
     /// A view of floats.
     pub fn f32(shape: &'a [usize], data: &'a [f32]) -> Self {
-        Self { shape, data: Elements::F32(data) }
+        Self {
+            shape,
+            data: Elements::F32(data),
+        }
     }
 
     /// Element type.
@@ -124,7 +127,10 @@ impl<'a> TensorView<'a> {
 impl<'a> TensorViewMut<'a> {
     /// A view of floats.
     pub fn f32(shape: &'a [usize], data: &'a mut [f32]) -> Self {
-        Self { shape, data: ElementsMut::F32(data) }
+        Self {
+            shape,
+            data: ElementsMut::F32(data),
+        }
     }
 
     /// Element type.

@@ -64,7 +64,10 @@ pub(super) fn prelu(g: &mut Graph<'_>, slopes: &Weight, x: String, shape: &[Dim]
             let scaled = g.node(
                 "Conv",
                 &[x.clone(), weight],
-                &[("group", Attribute::Int(channels as i64)), ("kernel_shape", Attribute::Ints(vec![1, 1]))],
+                &[
+                    ("group", Attribute::Int(channels as i64)),
+                    ("kernel_shape", Attribute::Ints(vec![1, 1])),
+                ],
             );
             let part = g.node("Relu", &[scaled], &[]);
             g.node_to("Add", &[x, part], out, &[]);

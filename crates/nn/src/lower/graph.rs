@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::proto::{self, Attribute, ElemType, Message};
 use super::{Form, Lowered, OPSET, elem_type, input_sides, output_sides};
+use crate::Weight;
 use crate::error::{NnError, Result};
 use crate::net::Net;
 use crate::op::{TensorType, Value};
 use crate::weights::WeightFile;
-use crate::{Dim, Weight};
 
 /// Most bytes of values in memory that are copied into one model.
 const MAX_INLINE: usize = 64 << 20;
@@ -80,7 +80,8 @@ impl<'n> Graph<'n> {
     /// Adds a node whose result is `output`.
     pub(super) fn node_to(&mut self, op: &str, inputs: &[String], output: &str, attributes: &[(&str, Attribute)]) {
         let name = format!("{}_{}", op, self.nodes.len());
-        self.nodes.push(proto::node(op, "", &name, inputs, &[output.to_owned()], attributes));
+        self.nodes
+            .push(proto::node(op, "", &name, inputs, &[output.to_owned()], attributes));
     }
 
     /// Adds a node and names its result.
@@ -95,7 +96,12 @@ impl<'n> Graph<'n> {
         let mut name = format!("w_{}", weight.name());
         match self.known.get(&name) {
             Some(known) if known == dims => return Ok(name),
-            Some(_) => name = format!("{name}_{}", dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")),
+            Some(_) => {
+                name = format!(
+                    "{name}_{}",
+                    dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+                )
+            }
             None => {}
         }
         if self.known.contains_key(&name) {
@@ -105,7 +111,14 @@ impl<'n> Graph<'n> {
             Some((file, offset, bytes)) => {
                 let location = self.location(file)?;
                 self.weights_bytes += bytes as u64;
-                self.initializers.push(proto::tensor_external(&name, dims, ElemType::F32, &location, offset, bytes));
+                self.initializers.push(proto::tensor_external(
+                    &name,
+                    dims,
+                    ElemType::F32,
+                    &location,
+                    offset,
+                    bytes,
+                ));
                 self.known.insert(name.clone(), dims.to_vec());
             }
             None => self.inline(&name, dims, weight.values())?,
@@ -114,10 +127,22 @@ impl<'n> Graph<'n> {
     }
 
     fn location(&self, file: &WeightFile) -> Result<String> {
-        let unusable = |why: &str| NnError::Weights { path: file.path().to_path_buf(), why: why.into() };
-        let folder = self.folder.as_deref().ok_or_else(|| unusable("no folder holds all weights files"))?;
-        let relative = file.path().strip_prefix(folder).map_err(|_| unusable("outside the folder of the weights"))?;
-        relative.to_str().map(str::to_owned).ok_or_else(|| unusable("the path is not valid text"))
+        let unusable = |why: &str| NnError::Weights {
+            path: file.path().to_path_buf(),
+            why: why.into(),
+        };
+        let folder = self
+            .folder
+            .as_deref()
+            .ok_or_else(|| unusable("no folder holds all weights files"))?;
+        let relative = file
+            .path()
+            .strip_prefix(folder)
+            .map_err(|_| unusable("outside the folder of the weights"))?;
+        relative
+            .to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| unusable("the path is not valid text"))
     }
 
     fn inline(&mut self, name: &str, dims: &[usize], values: &[f32]) -> Result<()> {
@@ -128,7 +153,12 @@ impl<'n> Graph<'n> {
                 why: format!("more than {MAX_INLINE} bytes of weights are held in memory; put them into a file"),
             });
         }
-        self.initializers.push(proto::tensor_inline(name, dims, ElemType::F32, bytemuck::cast_slice(values)));
+        self.initializers.push(proto::tensor_inline(
+            name,
+            dims,
+            ElemType::F32,
+            bytemuck::cast_slice(values),
+        ));
         self.known.insert(name.to_owned(), dims.to_vec());
         Ok(())
     }
@@ -146,7 +176,8 @@ impl<'n> Graph<'n> {
     pub(super) fn scalar(&mut self, x: f32) -> String {
         let name = format!("c_{:08x}", x.to_bits());
         if !self.known.contains_key(&name) {
-            self.initializers.push(proto::tensor_inline(&name, &[], ElemType::F32, &x.to_le_bytes()));
+            self.initializers
+                .push(proto::tensor_inline(&name, &[], ElemType::F32, &x.to_le_bytes()));
             self.known.insert(name.clone(), Vec::new());
         }
         name
@@ -156,7 +187,12 @@ impl<'n> Graph<'n> {
     pub(super) fn integers(&mut self, values: &[i64]) -> String {
         let name = format!("i_{}", values.iter().map(i64::to_string).collect::<Vec<_>>().join("_"));
         if !self.known.contains_key(&name) {
-            self.initializers.push(proto::tensor_inline(&name, &[values.len()], ElemType::I64, bytemuck::cast_slice(values)));
+            self.initializers.push(proto::tensor_inline(
+                &name,
+                &[values.len()],
+                ElemType::I64,
+                bytemuck::cast_slice(values),
+            ));
             self.known.insert(name.clone(), vec![values.len()]);
         }
         name
@@ -173,7 +209,11 @@ impl<'n> Graph<'n> {
             let from = self.name(*v);
             self.node_to("Identity", &[from], name, &[]);
             let ty = self.type_of(*v);
-            outputs.push(proto::value_info(name, elem_type(ty.dtype), &output_sides(name, &ty.shape)));
+            outputs.push(proto::value_info(
+                name,
+                elem_type(ty.dtype),
+                &output_sides(name, &ty.shape),
+            ));
         }
         let mut graph = Message::new();
         for node in &self.nodes {
@@ -185,7 +225,10 @@ impl<'n> Graph<'n> {
         }
         for (name, v) in &net.inputs {
             let ty = &net.types[v.0];
-            graph = graph.message(11, &proto::value_info(name, elem_type(ty.dtype), &input_sides(name, &ty.shape)?));
+            graph = graph.message(
+                11,
+                &proto::value_info(name, elem_type(ty.dtype), &input_sides(name, &ty.shape)?),
+            );
         }
         for output in &outputs {
             graph = graph.message(12, output);
@@ -213,12 +256,4 @@ fn common_folder(files: &[Arc<WeightFile>]) -> Option<PathBuf> {
         }
     }
     Some(folder)
-}
-
-/// Numbers of a shape, or an error that names the operation.
-pub(super) fn known_sides(op: &str, shape: &[Dim]) -> Result<Vec<usize>> {
-    shape.iter().map(Dim::known).collect::<Option<Vec<_>>>().ok_or_else(|| NnError::Unsupported {
-        op: op.into(),
-        why: format!("its shape {} must be known; give the network fixed input sizes", crate::dim::show(shape)),
-    })
 }

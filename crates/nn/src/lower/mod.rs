@@ -89,7 +89,11 @@ fn input_sides(info: &str, shape: &[Dim]) -> Result<Vec<Side>> {
         .map(|d| match d {
             Dim::Known(n) => Ok(Side::Number(*n)),
             Dim::Expr(_) => Ok(Side::Symbol(d.to_string())),
-            Dim::Unknown => Err(NnError::shape(format!("input `{info}`"), "sides that are numbers or symbols", "?")),
+            Dim::Unknown => Err(NnError::shape(
+                format!("input `{info}`"),
+                "sides that are numbers or symbols",
+                "?",
+            )),
         })
         .collect()
 }

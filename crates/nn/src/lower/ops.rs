@@ -5,16 +5,25 @@ use super::proto::Attribute::{Int, Ints, Text};
 use super::resize::resize;
 use crate::error::{NnError, Result};
 use crate::net::Node;
-use crate::op::{Activation, BinaryOp, Conv, ConvTranspose, Linear, Op, PadMode, PoolKind, ReshapeDim, Sides};
+use crate::op::{
+    Activation, BinaryOp, Conv, ConvTranspose, Linear, Op, PadMode, PoolKind, ReshapeDim, ShuffleOrder, Sides,
+};
 
 /// Lowers one operation; its result gets the name of its value.
 pub(super) fn lower_node(g: &mut Graph<'_>, node: &Node) -> Result<()> {
-    let Some(result) = node.outputs.first() else { return Ok(()) };
+    let Some(result) = node.outputs.first() else {
+        return Ok(());
+    };
     let out = g.name(*result);
     let inputs: Vec<String> = node.inputs.iter().map(|v| g.name(*v)).collect();
     let missing = || NnError::shape(format!("{} `{}`", node.op.name(), node.name), "its inputs", "fewer");
     let x = || inputs.first().cloned().ok_or_else(missing);
-    let input_type = |g: &Graph<'_>| node.inputs.first().map(|v| g.type_of(*v).shape.clone()).ok_or_else(missing);
+    let input_type = |g: &Graph<'_>| {
+        node.inputs
+            .first()
+            .map(|v| g.type_of(*v).shape.clone())
+            .ok_or_else(missing)
+    };
     match &node.op {
         Op::Constant(w) => {
             let name = g.weight(w, w.shape())?;
@@ -47,24 +56,45 @@ pub(super) fn lower_node(g: &mut Graph<'_>, node: &Node) -> Result<()> {
             g.node_to(name, &[x()?, right], &out, &[]);
         }
         Op::Concat { axis } => g.node_to("Concat", &inputs, &out, &[("axis", Int(*axis as i64))]),
-        Op::PixelShuffle(r) => {
-            g.node_to("DepthToSpace", &[x()?], &out, &[("blocksize", Int(*r as i64)), ("mode", Text("CRD"))]);
+        Op::PixelShuffle { factor, order } => {
+            let mode = match order {
+                ShuffleOrder::ChannelsOutermost => "CRD",
+                ShuffleOrder::ChannelsInnermost => "DCR",
+            };
+            g.node_to(
+                "DepthToSpace",
+                &[x()?],
+                &out,
+                &[("blocksize", Int(*factor as i64)), ("mode", Text(mode))],
+            );
         }
         Op::PixelUnshuffle(r) => unshuffle(g, *r, node, x()?, &out)?,
-        Op::Resize { mode, scale } => {
+        Op::Resize {
+            mode,
+            to,
+            align_corners,
+        } => {
             let shape = input_type(g)?;
-            resize(g, *mode, scale, &shape, x()?, &out)?;
+            resize(g, *mode, to, *align_corners, &shape, x()?, &out)?;
         }
-        Op::Pool { kind, kernel, stride, pads } => {
+        Op::Pool {
+            kind,
+            kernel,
+            stride,
+            pads,
+            ceil,
+            include_pad,
+        } => {
             let mut attributes = vec![
                 ("kernel_shape", Ints(pair(kernel))),
                 ("strides", Ints(pair(stride))),
                 ("pads", Ints(sides(pads))),
+                ("ceil_mode", Int(i64::from(*ceil))),
             ];
             let name = match kind {
                 PoolKind::Max => "MaxPool",
                 PoolKind::Average => {
-                    attributes.push(("count_include_pad", Int(0)));
+                    attributes.push(("count_include_pad", Int(i64::from(*include_pad))));
                     "AveragePool"
                 }
             };
@@ -79,21 +109,17 @@ pub(super) fn lower_node(g: &mut Graph<'_>, node: &Node) -> Result<()> {
         }
         Op::Slice { axis, start, end } => {
             let end = if *end == 0 { i64::MAX } else { *end };
-            let args = [x()?, g.integers(&[*start]), g.integers(&[end]), g.integers(&[*axis as i64])];
+            let args = [
+                x()?,
+                g.integers(&[*start]),
+                g.integers(&[end]),
+                g.integers(&[*axis as i64]),
+            ];
             g.node_to("Slice", &args, &out, &[]);
         }
         Op::CropLike { offset } => crop_like(g, offset, node, x()?, &out)?,
         Op::Pad { mode, sides: s } => {
-            let pads = g.integers(&[
-                0,
-                0,
-                s.top as i64,
-                s.left as i64,
-                0,
-                0,
-                s.bottom as i64,
-                s.right as i64,
-            ]);
+            let pads = g.integers(&[0, 0, s.top as i64, s.left as i64, 0, 0, s.bottom as i64, s.right as i64]);
             let (mode, value) = match mode {
                 PadMode::Constant(v) => ("constant", Some(g.scalar(*v))),
                 PadMode::Reflect => ("reflect", None),
@@ -103,7 +129,12 @@ pub(super) fn lower_node(g: &mut Graph<'_>, node: &Node) -> Result<()> {
             g.node_to("Pad", &args, &out, &[("mode", Text(mode))]);
         }
         Op::Transpose(perm) => {
-            g.node_to("Transpose", &[x()?], &out, &[("perm", Ints(perm.iter().map(|p| *p as i64).collect()))]);
+            g.node_to(
+                "Transpose",
+                &[x()?],
+                &out,
+                &[("perm", Ints(perm.iter().map(|p| *p as i64).collect()))],
+            );
         }
         Op::Reshape(dims) => {
             let dims: Vec<i64> = dims
@@ -132,7 +163,11 @@ fn sides(s: &Sides) -> Vec<i64> {
 
 /// Name of the value before an activation: the result itself when there is none.
 fn before(g: &mut Graph<'_>, activation: Activation, out: &str) -> String {
-    if activation == Activation::None { out.to_owned() } else { g.fresh("linear") }
+    if activation == Activation::None {
+        out.to_owned()
+    } else {
+        g.fresh("linear")
+    }
 }
 
 fn conv(g: &mut Graph<'_>, c: &Conv, x: String, out: &str) -> Result<()> {
@@ -141,7 +176,14 @@ fn conv(g: &mut Graph<'_>, c: &Conv, x: String, out: &str) -> Result<()> {
         args.push(g.weight(b, b.shape())?);
     }
     let result = before(g, c.activation, out);
-    let kernel = c.weight.shape().get(2..).unwrap_or_default().iter().map(|n| *n as i64).collect();
+    let kernel = c
+        .weight
+        .shape()
+        .get(2..)
+        .unwrap_or_default()
+        .iter()
+        .map(|n| *n as i64)
+        .collect();
     g.node_to(
         "Conv",
         &args,
@@ -166,7 +208,14 @@ fn conv_transpose(g: &mut Graph<'_>, c: &ConvTranspose, x: String, out: &str) ->
         args.push(g.weight(b, b.shape())?);
     }
     let result = before(g, c.activation, out);
-    let kernel = c.weight.shape().get(2..).unwrap_or_default().iter().map(|n| *n as i64).collect();
+    let kernel = c
+        .weight
+        .shape()
+        .get(2..)
+        .unwrap_or_default()
+        .iter()
+        .map(|n| *n as i64)
+        .collect();
     g.node_to(
         "ConvTranspose",
         &args,
@@ -207,7 +256,12 @@ fn linear(g: &mut Graph<'_>, l: &Linear, x: String, out: &str) -> Result<()> {
 
 /// SpaceToDepth orders channels otherwise than PyTorch: `[N, C, H/r, r, W/r, r]` turned to `[N, C, r, r, H/r, W/r]`.
 fn unshuffle(g: &mut Graph<'_>, r: usize, node: &Node, x: String, out: &str) -> Result<()> {
-    let channels = node.inputs.first().and_then(|v| g.type_of(*v).shape.get(1)).and_then(crate::Dim::known).unwrap_or(0);
+    let channels = node
+        .inputs
+        .first()
+        .and_then(|v| g.type_of(*v).shape.get(1))
+        .and_then(crate::Dim::known)
+        .unwrap_or(0);
     // SpaceToDepth gives [N, r, r, C] as its channel axis.
     let deep = g.node("SpaceToDepth", &[x], &[("blocksize", Int(r as i64))]);
     if channels == 1 {
@@ -215,15 +269,19 @@ fn unshuffle(g: &mut Graph<'_>, r: usize, node: &Node, x: String, out: &str) -> 
         return Ok(());
     }
     // Channel (i, j, c) becomes (c, i, j).
-    let order: Vec<i64> =
-        (0..channels).flat_map(|c| (0..r * r).map(move |phase| (phase * channels + c) as i64)).collect();
+    let order: Vec<i64> = (0..channels)
+        .flat_map(|c| (0..r * r).map(move |phase| (phase * channels + c) as i64))
+        .collect();
     let order = g.integers(&order);
     g.node_to("Gather", &[deep, order], out, &[("axis", Int(1))]);
     Ok(())
 }
 
 fn crop_like(g: &mut Graph<'_>, offset: &[usize; 2], node: &Node, x: String, out: &str) -> Result<()> {
-    let like = *node.inputs.get(1).ok_or_else(|| NnError::shape("crop_like", "2 inputs", "fewer"))?;
+    let like = *node
+        .inputs
+        .get(1)
+        .ok_or_else(|| NnError::shape("crop_like", "2 inputs", "fewer"))?;
     let shape = &g.type_of(like).shape;
     let starts = [offset[0] as i64, offset[1] as i64];
     let known = [2, 3].map(|i| shape.get(i).and_then(crate::Dim::known));

@@ -110,7 +110,11 @@ pub(crate) fn node(
 
 /// A tensor whose values stand in the model.
 pub(crate) fn tensor_inline(name: &str, dims: &[usize], ty: ElemType, raw: &[u8]) -> Message {
-    dims.iter().fold(Message::new(), |m, d| m.int(1, *d as i64)).int(2, ty as i64).text(8, name).bytes(9, raw)
+    dims.iter()
+        .fold(Message::new(), |m, d| m.int(1, *d as i64))
+        .int(2, ty as i64)
+        .text(8, name)
+        .bytes(9, raw)
 }
 
 /// A tensor whose values lie in a file of the session's folder.
@@ -150,7 +154,9 @@ pub(crate) fn value_info(name: &str, ty: ElemType, shape: &[Side]) -> Message {
         m.message(1, &dim)
     });
     let tensor = Message::new().int(1, ty as i64).message(2, &dims);
-    Message::new().text(1, name).message(2, &Message::new().message(1, &tensor))
+    Message::new()
+        .text(1, name)
+        .message(2, &Message::new().message(1, &tensor))
 }
 
 /// A whole model around a graph.
@@ -169,7 +175,12 @@ mod tests {
 
     #[test]
     fn fields_are_written_as_the_format_has_them() {
-        let bytes = Message::new().int(1, 300).text(2, "ab").float(3, 1.0).int(4, -1).into_bytes();
+        let bytes = Message::new()
+            .int(1, 300)
+            .text(2, "ab")
+            .float(3, 1.0)
+            .int(4, -1)
+            .into_bytes();
         let mut want = vec![0x08, 0xac, 0x02, 0x12, 2, b'a', b'b', 0x1d, 0, 0, 0x80, 0x3f, 0x20];
         want.extend([0xff; 9]);
         want.push(1);

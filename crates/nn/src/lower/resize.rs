@@ -4,8 +4,8 @@
 use super::graph::Graph;
 use super::proto::Attribute::{Float, Int, Ints, Text};
 use crate::Dim;
-use crate::error::Result;
-use crate::op::{Interpolation, Scale};
+use crate::error::{NnError, Result};
+use crate::op::{Interpolation, ResizeTo, Scale};
 
 /// Coefficient of the bicubic kernel: PyTorch's, OpenCV's and ncnn's.
 const A: f64 = -0.75;
@@ -13,51 +13,66 @@ const A: f64 = -0.75;
 pub(super) fn resize(
     g: &mut Graph<'_>,
     mode: Interpolation,
-    scale: &[Scale; 2],
+    to: &[ResizeTo; 2],
+    align_corners: bool,
     shape: &[Dim],
     x: String,
     out: &str,
 ) -> Result<()> {
-    if mode == Interpolation::Bicubic && scale[0] == scale[1] {
-        let Scale { num, den } = reduced(scale[0]);
+    if let ([ResizeTo::Scale(y), ResizeTo::Scale(x_scale)], Interpolation::Bicubic, false) = (*to, mode, align_corners)
+        && reduced(y) == reduced(x_scale)
+    {
+        let Scale { num, den } = reduced(y);
         let exact = shape.get(2..4).is_some_and(|s| s.iter().all(|d| d.divisible_by(den)));
         let channels = shape.get(1).and_then(Dim::known);
         if let (true, Some(channels), 1..=8, 1..=8) = (exact, channels, num, den) {
             return phases(g, channels, num, den, x, out);
         }
     }
-    let name = format!("scales_{}_{}_{}_{}", scale[0].num, scale[0].den, scale[1].num, scale[1].den);
-    let ratio = |s: &Scale| s.num as f32 / s.den as f32;
-    let scales = g.floats(&name, &[1.0, 1.0, ratio(&scale[0]), ratio(&scale[1])])?;
-    let args = [x, String::new(), scales];
-    match mode {
-        Interpolation::Nearest => g.node_to(
-            "Resize",
-            &args,
-            out,
-            &[
-                ("mode", Text("nearest")),
-                ("coordinate_transformation_mode", Text("asymmetric")),
-                ("nearest_mode", Text("floor")),
-            ],
-        ),
-        Interpolation::Bilinear => g.node_to(
-            "Resize",
-            &args,
-            out,
-            &[("mode", Text("linear")), ("coordinate_transformation_mode", Text("half_pixel"))],
-        ),
-        Interpolation::Bicubic => g.node_to(
-            "Resize",
-            &args,
-            out,
-            &[
-                ("mode", Text("cubic")),
-                ("coordinate_transformation_mode", Text("half_pixel")),
-                ("cubic_coeff_a", Float(A as f32)),
-            ],
-        ),
+    let mut args = vec![x, String::new()];
+    match *to {
+        [ResizeTo::Scale(y), ResizeTo::Scale(x)] => {
+            let ratio = |s: Scale| s.num as f32 / s.den as f32;
+            let name = format!("scales_{}_{}_{}_{}", y.num, y.den, x.num, x.den);
+            args.push(g.floats(&name, &[ratio(y), ratio(x)])?);
+        }
+        _ => {
+            let side = |i: usize| match to[i] {
+                ResizeTo::Size(n) => Ok(n as i64),
+                // One side by number and one by scale: the scaled one must be known.
+                ResizeTo::Scale(s) => match shape.get(2 + i).and_then(Dim::known) {
+                    Some(n) => Ok((n * s.num / s.den) as i64),
+                    None => Err(NnError::Unsupported {
+                        op: "resize".into(),
+                        why: "one side is given as a number and the other as a scale of an unknown side".into(),
+                    }),
+                },
+            };
+            args.push(String::new());
+            args.push(g.integers(&[side(0)?, side(1)?]));
+        }
     }
+    let centres = if align_corners { "align_corners" } else { "half_pixel" };
+    let mut attributes = vec![("axes", Ints(vec![2, 3]))];
+    match mode {
+        Interpolation::Nearest => attributes.extend([
+            ("mode", Text("nearest")),
+            ("coordinate_transformation_mode", Text("asymmetric")),
+            ("nearest_mode", Text("floor")),
+        ]),
+        Interpolation::Bilinear => {
+            attributes.extend([
+                ("mode", Text("linear")),
+                ("coordinate_transformation_mode", Text(centres)),
+            ]);
+        }
+        Interpolation::Bicubic => attributes.extend([
+            ("mode", Text("cubic")),
+            ("coordinate_transformation_mode", Text(centres)),
+            ("cubic_coeff_a", Float(A as f32)),
+        ]),
+    }
+    g.node_to("Resize", &args, out, &attributes);
     Ok(())
 }
 
@@ -67,7 +82,10 @@ fn reduced(s: Scale) -> Scale {
         (a, b) = (b, a % b);
     }
     let a = a.max(1);
-    Scale { num: s.num / a, den: s.den / a }
+    Scale {
+        num: s.num / a,
+        den: s.den / a,
+    }
 }
 
 /// Taps of output phase `phase` of a scale `num / den`: first input offset from the block's first pixel, four weights.
@@ -100,7 +118,11 @@ fn phases(g: &mut Graph<'_>, channels: usize, num: usize, den: usize, x: String,
             }
         }
     }
-    let weight = g.derived(&format!("cubic_{channels}_{num}_{den}"), &[channels * num * num, 1, kernel, kernel], &weight)?;
+    let weight = g.derived(
+        &format!("cubic_{channels}_{num}_{den}"),
+        &[channels * num * num, 1, kernel, kernel],
+        &weight,
+    )?;
     let before = -low;
     let after = (high - (den as i64 - 1)).max(0);
     let pads = g.integers(&[0, 0, before, before, 0, 0, after, after]);
@@ -117,7 +139,12 @@ fn phases(g: &mut Graph<'_>, channels: usize, num: usize, den: usize, x: String,
     if num == 1 {
         g.node_to("Identity", &[convolved], out, &[]);
     } else {
-        g.node_to("DepthToSpace", &[convolved], out, &[("blocksize", Int(num as i64)), ("mode", Text("CRD"))]);
+        g.node_to(
+            "DepthToSpace",
+            &[convolved],
+            out,
+            &[("blocksize", Int(num as i64)), ("mode", Text("CRD"))],
+        );
     }
     Ok(())
 }

@@ -13,9 +13,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
-use ort::LoadDynamicError;
 pub use search::RuntimeSearch;
 pub(crate) use session::{CancelToken, Level, ModelSource, Session, SessionSpec};
 
@@ -62,7 +62,11 @@ impl Runtime {
                 Ok(runtime) => return Ok(RUNTIME.get_or_init(|| runtime).clone()),
                 Err(error) if named => return Err(error),
                 Err(error) => {
-                    tried.push(Tried { path: candidate.path, from: candidate.from, why: error.to_string() });
+                    tried.push(Tried {
+                        path: candidate.path,
+                        from: candidate.from,
+                        why: error.to_string(),
+                    });
                 }
             }
         }
@@ -72,9 +76,10 @@ impl Runtime {
     fn checked_against(self, search: &RuntimeSearch) -> Result<Self> {
         let named = search.explicit.as_ref().or(search.environment.first().map(|(_, p)| p));
         match named {
-            Some(path) if path.canonicalize().ok().as_ref() != Some(&self.0.path) => {
-                Err(NnError::RuntimeFixed { loaded: self.0.path.clone(), asked: path.display().to_string() })
-            }
+            Some(path) if path.canonicalize().ok().as_ref() != Some(&self.0.path) => Err(NnError::RuntimeFixed {
+                loaded: self.0.path.clone(),
+                asked: path.display().to_string(),
+            }),
             _ => Ok(self),
         }
     }
@@ -101,7 +106,11 @@ impl Runtime {
 
     /// The device that `auto` means with this library.
     pub fn preferred_device(&self) -> DeviceChoice {
-        if self.has_openvino() { DeviceChoice::OpenVino } else { DeviceChoice::Cpu }
+        if self.has_openvino() {
+            DeviceChoice::OpenVino
+        } else {
+            DeviceChoice::Cpu
+        }
     }
 
     /// Whether the library comes with OpenVINO.
@@ -130,14 +139,19 @@ impl Runtime {
 
 /// Checks and loads one file. After this succeeded once the process keeps that library.
 fn open(path: &Path, from: &str) -> Result<Runtime> {
-    let unusable = |why: String| NnError::RuntimeUnusable { path: path.to_path_buf(), why };
+    let unusable = |why: String| NnError::RuntimeUnusable {
+        path: path.to_path_buf(),
+        why,
+    };
     let real = path.canonicalize().map_err(|e| unusable(e.to_string()))?;
     looks_like_a_library(&real).map_err(unusable)?;
     let log = Arc::new(Log::default());
     let builder = ort::init_from(&real).map_err(|error| match error {
-        LoadDynamicError::BadVersion { version_str, path } => {
-            NnError::RuntimeTooOld { path, found: version_str, minimum: MINIMUM_MINOR }
-        }
+        LoadDynamicError::BadVersion { version_str, path } => NnError::RuntimeTooOld {
+            path,
+            found: version_str,
+            minimum: MINIMUM_MINOR,
+        },
         LoadDynamicError::MissingApi { .. } => {
             unusable("it is a shared library, but not ONNX Runtime (it has no OrtGetApiBase)".into())
         }
@@ -148,13 +162,22 @@ fn open(path: &Path, from: &str) -> Result<Runtime> {
     let environment = builder
         .with_name("kinora")
         .with_telemetry(false)
-        .with_logger(Arc::new(move |level, _category, _id, _place, text| sink.push(level, text)))
+        .with_logger(Arc::new(move |level, _category, _id, _place, text| {
+            sink.push(level, text)
+        }))
         .build()
         .map_err(|e| unusable(e.message().to_owned()))?;
     environment.set_log_level(LogLevel::Warning);
     let version = session::version();
     let providers = session::available_providers().map_err(|e| unusable(e.message().to_owned()))?;
-    Ok(Runtime(Arc::new(Inner { environment, path: real, from: from.into(), version, providers, log })))
+    Ok(Runtime(Arc::new(Inner {
+        environment,
+        path: real,
+        from: from.into(),
+        version,
+        providers,
+        log,
+    })))
 }
 
 /// Whether a file starts like a shared library of this system. Cheap, and keeps strange files from the loader.
@@ -164,14 +187,19 @@ fn looks_like_a_library(path: &Path) -> Result<(), String> {
     if !file.metadata().map_err(|e| e.to_string())?.is_file() {
         return Err("it is not a file".into());
     }
-    file.read_exact(&mut start).map_err(|_| "it is not a shared library (too short)".to_owned())?;
+    file.read_exact(&mut start)
+        .map_err(|_| "it is not a shared library (too short)".to_owned())?;
     let known = [
         *b"\x7fELF",
         0xfeed_facf_u32.to_le_bytes(),
         0xfeed_facf_u32.to_be_bytes(),
         0xcafe_babe_u32.to_be_bytes(),
     ];
-    if known.contains(&start) || start.starts_with(b"MZ") { Ok(()) } else { Err("it is not a shared library".into()) }
+    if known.contains(&start) || start.starts_with(b"MZ") {
+        Ok(())
+    } else {
+        Err("it is not a shared library".into())
+    }
 }
 
 /// The library's log: the last lines, numbered.
@@ -202,7 +230,9 @@ impl Log {
 
     fn since(&self, mark: u64) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = usize::try_from(lines.0.saturating_sub(mark)).unwrap_or(usize::MAX).min(lines.1.len());
+        let new = usize::try_from(lines.0.saturating_sub(mark))
+            .unwrap_or(usize::MAX)
+            .min(lines.1.len());
         lines.1.iter().skip(lines.1.len() - new).cloned().collect()
     }
 }

@@ -42,7 +42,13 @@ impl RuntimeSearch {
         let named = self.explicit.iter().map(|p| (p, "named explicitly".to_owned()));
         let mut named = named.chain(self.environment.iter().map(|(name, p)| (p, format!("from {name}"))));
         if let Some((path, from)) = named.next() {
-            return (vec![Candidate { path: path.clone(), from }], Vec::new());
+            return (
+                vec![Candidate {
+                    path: path.clone(),
+                    from,
+                }],
+                Vec::new(),
+            );
         }
         let mut found = Vec::new();
         let mut tried = Vec::new();
@@ -59,12 +65,23 @@ impl RuntimeSearch {
                 collect(folder, depth, &mut budget, &mut libraries);
             }
             if libraries.is_empty() {
-                let why = if folder.is_dir() { "no libonnxruntime in it" } else { "no such folder" };
-                tried.push(Tried { path: folder.clone(), from: from.into(), why: why.into() });
+                let why = if folder.is_dir() {
+                    "no libonnxruntime in it"
+                } else {
+                    "no such folder"
+                };
+                tried.push(Tried {
+                    path: folder.clone(),
+                    from: from.into(),
+                    why: why.into(),
+                });
             }
             // Newest first within one place.
             libraries.sort_by_key(|p| std::cmp::Reverse(version_of(p)));
-            found.extend(libraries.into_iter().map(|path| Candidate { path, from: from.into() }));
+            found.extend(libraries.into_iter().map(|path| Candidate {
+                path,
+                from: from.into(),
+            }));
         }
         if self.prefer_openvino {
             found.sort_by_key(|c| !has_openvino(&c.path));
@@ -100,7 +117,9 @@ fn collect(folder: &Path, depth: usize, budget: &mut usize, found: &mut Vec<Path
 }
 
 fn is_library(path: &Path) -> bool {
-    let Some(name) = path.file_name().and_then(|n| n.to_str()) else { return false };
+    let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
+        return false;
+    };
     let linux = name.starts_with("libonnxruntime.so");
     let mac = name.starts_with("libonnxruntime.") && name.ends_with(".dylib");
     linux || mac || name == "onnxruntime.dll"
@@ -140,7 +159,10 @@ mod tests {
         };
         let names = |s: &RuntimeSearch| -> Vec<String> {
             let (found, _) = s.candidates();
-            found.iter().map(|c| c.path.strip_prefix(&root).unwrap().display().to_string()).collect()
+            found
+                .iter()
+                .map(|c| c.path.strip_prefix(&root).unwrap().display().to_string())
+                .collect()
         };
         assert_eq!(
             names(&search),

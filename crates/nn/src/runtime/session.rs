@@ -71,7 +71,9 @@ struct CancelState {
 
 impl std::fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CancelToken").field("asked", &self.is_cancelled()).finish_non_exhaustive()
+        f.debug_struct("CancelToken")
+            .field("asked", &self.is_cancelled())
+            .finish_non_exhaustive()
     }
 }
 
@@ -128,7 +130,9 @@ pub(super) fn available_providers() -> ort::Result<Vec<String>> {
     // SAFETY: both pointers are valid for writing; the list is read before it is released.
     unsafe {
         check((ort::api().GetAvailableProviders)(&mut names, &mut count))?;
-        let list = (0..count as usize).map(|i| CStr::from_ptr(*names.add(i)).to_string_lossy().into_owned()).collect();
+        let list = (0..count as usize)
+            .map(|i| CStr::from_ptr(*names.add(i)).to_string_lossy().into_owned())
+            .collect();
         check((ort::api().ReleaseAvailableProviders)(names, count))?;
         Ok(list)
     }
@@ -147,7 +151,9 @@ impl Session {
             ErrorCode::ModelLoadCanceled => NnError::Cancelled,
             _ if spec.device == DeviceChoice::OpenVino => NnError::Unavailable {
                 asked: "openvino".into(),
-                why: [vec![e.message().to_owned()], runtime.log_since(mark)].concat().join(" | "),
+                why: [vec![e.message().to_owned()], runtime.log_since(mark)]
+                    .concat()
+                    .join(" | "),
             },
             _ => failed(e),
         })?;
@@ -156,12 +162,14 @@ impl Session {
             ModelSource::File(path) => builder.commit_from_file(path),
         }
         .map_err(failed)?;
-        let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default).map_err(failed)?;
+        let memory =
+            MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default).map_err(failed)?;
         let info = |outlet: &ort::value::Outlet| tensor_info(name, outlet.name(), outlet.dtype());
         let inputs = inner.inputs().iter().map(info).collect::<Result<Vec<_>>>()?;
         let outputs = inner.outputs().iter().map(info).collect::<Result<Vec<_>>>()?;
         let c_name = |t: &TensorInfo| {
-            CString::new(t.name.as_str()).map_err(|_| NnError::shape(format!("network `{name}`"), "names without NUL", "one with"))
+            CString::new(t.name.as_str())
+                .map_err(|_| NnError::shape(format!("network `{name}`"), "names without NUL", "one with"))
         };
         Ok(Self {
             input_names: inputs.iter().map(c_name).collect::<Result<_>>()?,
@@ -183,7 +191,10 @@ impl Session {
 
     /// Nodes on each provider, as the runtime assigned them.
     pub(crate) fn nodes_per_provider(&self) -> Result<Vec<(String, usize)>> {
-        self.assignment().map_err(|e| NnError::Run { net: "assignment".into(), message: e.message().to_owned() })
+        self.assignment().map_err(|e| NnError::Run {
+            net: "assignment".into(),
+            message: e.message().to_owned(),
+        })
     }
 
     fn assignment(&self) -> ort::Result<Vec<(String, usize)>> {
@@ -193,7 +204,11 @@ impl Session {
         let mut list: Vec<(String, usize)> = Vec::new();
         // SAFETY: the session is alive; the arrays and texts belong to it and are copied before it can go.
         unsafe {
-            check((api.Session_GetEpGraphAssignmentInfo)(self.inner.ptr(), &mut graphs, &mut count))?;
+            check((api.Session_GetEpGraphAssignmentInfo)(
+                self.inner.ptr(),
+                &mut graphs,
+                &mut count,
+            ))?;
             for i in 0..count {
                 let graph = *graphs.add(i);
                 let mut name = ptr::null();
@@ -228,8 +243,13 @@ impl Session {
         }
         let raw: Vec<*const OrtValue> = values.iter().map(|v| v.0.cast_const()).collect();
         let mut raw_out: Vec<*mut OrtValue> = results.iter().map(|v| v.0).collect();
-        self.call(&raw, &mut raw_out, cancel).map_err(|e| run_error(name, &e, cancel))?;
-        if cancel.is_cancelled() { Err(NnError::Cancelled) } else { Ok(()) }
+        self.call(&raw, &mut raw_out, cancel)
+            .map_err(|e| run_error(name, &e, cancel))?;
+        if cancel.is_cancelled() {
+            Err(NnError::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     /// Runs the network and lets the runtime size the outputs; only floats are returned.
@@ -249,10 +269,18 @@ impl Session {
         // Owned from here on, also when the call failed half way.
         let results: Vec<RawValue> = raw_out.into_iter().map(RawValue).collect();
         status.map_err(|e| run_error(name, &e, cancel))?;
-        results.iter().map(|v| read_floats(v).map_err(|e| run_error(name, &e, cancel))).collect()
+        results
+            .iter()
+            .map(|v| read_floats(v).map_err(|e| run_error(name, &e, cancel)))
+            .collect()
     }
 
-    fn call(&mut self, inputs: &[*const OrtValue], outputs: &mut [*mut OrtValue], cancel: &CancelToken) -> ort::Result<()> {
+    fn call(
+        &mut self,
+        inputs: &[*const OrtValue],
+        outputs: &mut [*mut OrtValue],
+        cancel: &CancelToken,
+    ) -> ort::Result<()> {
         let options = Arc::new(RunOptions::new()?);
         cancel.set_running(Some(options.clone()));
         if cancel.is_cancelled() {
@@ -323,7 +351,10 @@ fn run_error(name: &str, error: &ort::Error, cancel: &CancelToken) -> NnError {
     if cancel.is_cancelled() {
         return NnError::Cancelled;
     }
-    NnError::Run { net: name.into(), message: error.message().to_owned() }
+    NnError::Run {
+        net: name.into(),
+        message: error.message().to_owned(),
+    }
 }
 
 fn element(dtype: DType) -> Element {
@@ -341,11 +372,16 @@ fn read_floats(value: &RawValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
     // SAFETY: the value is a tensor the runtime has just made; type, shape and data are read while it is alive, and the
     // data pointer is valid for the product of the sides.
     unsafe {
-        check((api.GetTensorElementTypeAndShapeDataReference)(value.0, &mut ty, &mut dims, &mut rank))?;
+        check((api.GetTensorElementTypeAndShapeDataReference)(
+            value.0, &mut ty, &mut dims, &mut rank,
+        ))?;
         let shape: Vec<usize> = if rank == 0 {
             Vec::new()
         } else {
-            std::slice::from_raw_parts(dims, rank).iter().map(|d| usize::try_from(*d).unwrap_or(0)).collect()
+            std::slice::from_raw_parts(dims, rank)
+                .iter()
+                .map(|d| usize::try_from(*d).unwrap_or(0))
+                .collect()
         };
         let count: usize = shape.iter().product();
         let mut data: *mut c_void = ptr::null_mut();
@@ -354,10 +390,13 @@ fn read_floats(value: &RawValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
             return Ok((shape, Vec::new()));
         }
         let values = match ty {
-            Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT => std::slice::from_raw_parts(data.cast::<f32>(), count).to_vec(),
-            Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 => {
-                std::slice::from_raw_parts(data.cast::<u8>(), count).iter().map(|b| f32::from(*b)).collect()
+            Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT => {
+                std::slice::from_raw_parts(data.cast::<f32>(), count).to_vec()
             }
+            Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 => std::slice::from_raw_parts(data.cast::<u8>(), count)
+                .iter()
+                .map(|b| f32::from(*b))
+                .collect(),
             _ => return Err(ort::Error::new("the output is neither f32 nor u8")),
         };
         Ok((shape, values))
@@ -365,8 +404,14 @@ fn read_floats(value: &RawValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
 }
 
 fn tensor_info(net: &str, name: &str, ty: &ValueType) -> Result<TensorInfo> {
-    let unsupported = |got: String| NnError::shape(format!("`{name}` of network `{net}`"), "an f32, u8 or i64 tensor", got);
-    let ValueType::Tensor { ty, shape, dimension_symbols } = ty else {
+    let unsupported =
+        |got: String| NnError::shape(format!("`{name}` of network `{net}`"), "an f32, u8 or i64 tensor", got);
+    let ValueType::Tensor {
+        ty,
+        shape,
+        dimension_symbols,
+    } = ty
+    else {
         return Err(unsupported(ty.to_string()));
     };
     let dtype = match ty {
@@ -384,7 +429,11 @@ fn tensor_info(net: &str, name: &str, ty: &ValueType) -> Result<TensorInfo> {
             Err(_) => Dim::symbol(symbol),
         })
         .collect();
-    Ok(TensorInfo { name: name.into(), dtype, shape })
+    Ok(TensorInfo {
+        name: name.into(),
+        dtype,
+        shape,
+    })
 }
 
 fn configure(runtime: &Runtime, source: ModelSource<'_>, spec: &SessionSpec) -> ort::Result<SessionBuilder> {
@@ -400,14 +449,19 @@ fn configure(runtime: &Runtime, source: ModelSource<'_>, spec: &SessionSpec) -> 
         .with_prepacking(spec.prepacking)?
         .with_config_entry("session.record_ep_graph_assignment_info", "1")?;
     if let ModelSource::Bytes(_, Some(folder)) = source {
-        let folder = folder.to_str().ok_or_else(|| ort::Error::new("the folder of the weights is not valid text"))?;
+        let folder = folder
+            .to_str()
+            .ok_or_else(|| ort::Error::new("the folder of the weights is not valid text"))?;
         builder = builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
     }
     if let Some((model, weights)) = &spec.save {
         builder = builder
             .with_optimized_model_path(model)?
             .with_config_entry("session.optimized_model_external_initializers_file_name", weights)?
-            .with_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")?
+            .with_config_entry(
+                "session.optimized_model_external_initializers_min_size_in_bytes",
+                "1024",
+            )?
             .with_config_entry("session.save_external_prepacked_constant_initializers", "1")?;
     }
     if spec.device == DeviceChoice::OpenVino {
@@ -419,7 +473,9 @@ fn configure(runtime: &Runtime, source: ModelSource<'_>, spec: &SessionSpec) -> 
             r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","INFERENCE_NUM_THREADS":"{}"}}}}"#,
             spec.threads.max(1)
         );
-        let provider = ep::OpenVINO::default().with_device_type("CPU").with_arbitrary_config("load_config", config);
+        let provider = ep::OpenVINO::default()
+            .with_device_type("CPU")
+            .with_arbitrary_config("load_config", config);
         builder = builder.with_execution_providers([provider.build().error_on_failure()])?;
     }
     Ok(builder)

@@ -30,7 +30,9 @@ impl WeightWriter {
 impl WeightCache {
     /// A cache in `folder`; the folder is made at the first write.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf() }
+        Self {
+            folder: folder.to_path_buf(),
+        }
     }
 
     /// Where the weights of `key` lie.
@@ -68,7 +70,10 @@ impl WeightCache {
         let (expected, found) = match split_checksum(bytes) {
             Some((body, sum)) => (sum, xxhash_rust::xxh3::xxh3_128(body)),
             None => {
-                return Err(NnError::Weights { path: path.to_path_buf(), why: "no checksum in the header".into() });
+                return Err(NnError::Weights {
+                    path: path.to_path_buf(),
+                    why: "no checksum in the header".into(),
+                });
             }
         };
         if expected != found {
@@ -89,9 +94,8 @@ impl WeightCache {
     ) -> Result<()> {
         std::fs::create_dir_all(&self.folder).map_err(NnError::io("create", &self.folder))?;
         let temporary = self.folder.join(temporary_name(path));
-        let result = write_file(&temporary, writer, values).and_then(|()| {
-            std::fs::rename(&temporary, path).map_err(NnError::io("rename into", path))
-        });
+        let result = write_file(&temporary, writer, values)
+            .and_then(|()| std::fs::rename(&temporary, path).map_err(NnError::io("rename into", path)));
         if result.is_err() {
             let _ = std::fs::remove_file(&temporary);
         }
@@ -104,7 +108,11 @@ pub(crate) fn temporary_name(path: &Path) -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let stem = path.file_name().map_or_else(|| "file".into(), |n| n.to_string_lossy());
-    format!(".{stem}.{}.{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        ".{stem}.{}.{}.tmp",
+        std::process::id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 const SUM_KEY: &[u8] = b"\"xxh3\":\"";
@@ -114,7 +122,11 @@ fn split_checksum(bytes: &[u8]) -> Option<(&[u8], u128)> {
     let header = u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?);
     let header = usize::try_from(header).ok()?;
     let text = bytes.get(8..header.checked_add(8)?)?;
-    let at = text.get(..256.min(text.len()))?.windows(SUM_KEY.len()).position(|w| w == SUM_KEY)? + SUM_KEY.len();
+    let at = text
+        .get(..256.min(text.len()))?
+        .windows(SUM_KEY.len())
+        .position(|w| w == SUM_KEY)?
+        + SUM_KEY.len();
     let digits = std::str::from_utf8(text.get(at..at + 32)?).ok()?;
     Some((bytes.get(8 + header..)?, u128::from_str_radix(digits, 16).ok()?))
 }
@@ -129,12 +141,16 @@ fn write_file<'v>(
     let mut offset = 0usize;
     for (name, shape) in &writer.tensors {
         let bytes = crate::tensor::element_count(shape).and_then(|n| n.checked_mul(4));
-        let end = bytes.and_then(|b| offset.checked_add(b)).ok_or_else(|| NnError::Weights {
-            path: path.to_path_buf(),
-            why: format!("tensor `{name}` of {shape:?} is too large"),
-        })?;
+        let end = bytes
+            .and_then(|b| offset.checked_add(b))
+            .ok_or_else(|| NnError::Weights {
+                path: path.to_path_buf(),
+                why: format!("tensor `{name}` of {shape:?} is too large"),
+            })?;
         let name = serde_json::to_string(name).map_err(|e| failed()(e.into()))?;
-        header.push_str(&format!(",{name}:{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{offset},{end}]}}"));
+        header.push_str(&format!(
+            ",{name}:{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{offset},{end}]}}"
+        ));
         offset = end;
     }
     header.push('}');
@@ -163,7 +179,8 @@ fn write_file<'v>(
     let mut file = out.into_inner().map_err(|e| failed()(e.into_error()))?;
     let at = header.find("\"xxh3\":\"").map_or(0, |p| p + SUM_KEY.len()) as u64 + 8;
     std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(at)).map_err(failed())?;
-    file.write_all(format!("{:032x}", hash.digest128()).as_bytes()).map_err(failed())?;
+    file.write_all(format!("{:032x}", hash.digest128()).as_bytes())
+        .map_err(failed())?;
     file.sync_all().map_err(failed())
 }
 
@@ -183,9 +200,22 @@ mod tests {
         assert_eq!(first.get("a").unwrap().values(), [2.0; 4]);
         assert_eq!(first.get("b").unwrap().shape(), [2, 3]);
         let second = store(dir.path(), 9.0).unwrap();
-        assert_eq!(second.get("b").unwrap().values(), [1.0; 6], "the file that is there is used");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
-        let (_, offset, _) = first.get("b").unwrap().location().map(|(f, o, b)| (f.clone(), o, b)).unwrap();
+        assert_eq!(
+            second.get("b").unwrap().values(),
+            [1.0; 6],
+            "the file that is there is used"
+        );
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "no temporary file stays"
+        );
+        let (_, offset, _) = first
+            .get("b")
+            .unwrap()
+            .location()
+            .map(|(f, o, b)| (f.clone(), o, b))
+            .unwrap();
         assert_eq!(offset % 4096, 0);
     }
 

@@ -34,12 +34,19 @@ impl WeightFile {
         let file = File::open(&path).map_err(NnError::io("open", &path))?;
         let length = file.metadata().map_err(NnError::io("open", &path))?.len();
         if length == 0 {
-            return Err(NnError::Weights { path, why: "the file is empty".into() });
+            return Err(NnError::Weights {
+                path,
+                why: "the file is empty".into(),
+            });
         }
         // SAFETY: the file is opened for reading only; weights and cache files are replaced by rename and never
         // rewritten in place, so the pages behind the map do not change or vanish while it lives.
         let map = unsafe { Mmap::map(&file) }.map_err(NnError::io("map", &path))?;
-        Ok(Arc::new(Self { path, map, hash: OnceLock::new() }))
+        Ok(Arc::new(Self {
+            path,
+            map,
+            hash: OnceLock::new(),
+        }))
     }
 
     /// Canonical path.
@@ -60,7 +67,11 @@ impl WeightFile {
 
 #[derive(Clone, Debug)]
 enum Data {
-    Mapped { file: Arc<WeightFile>, offset: usize, bytes: usize },
+    Mapped {
+        file: Arc<WeightFile>,
+        offset: usize,
+        bytes: usize,
+    },
     Inline(Arc<[f32]>),
 }
 
@@ -83,7 +94,11 @@ impl Weight {
                 format!("{} values", values.len()),
             ));
         }
-        Ok(Self { name: name.into(), shape: shape.to_vec(), data: Data::Inline(values.into()) })
+        Ok(Self {
+            name: name.into(),
+            shape: shape.to_vec(),
+            data: Data::Inline(values.into()),
+        })
     }
 
     /// Name in the network.
@@ -105,21 +120,30 @@ impl Weight {
                 format!("{shape:?}"),
             ));
         }
-        Ok(Self { name: self.name.clone(), shape: shape.to_vec(), data: self.data.clone() })
+        Ok(Self {
+            name: self.name.clone(),
+            shape: shape.to_vec(),
+            data: self.data.clone(),
+        })
     }
 
     /// The same values under another name.
     pub fn renamed(&self, name: &str) -> Self {
-        Self { name: name.into(), shape: self.shape.clone(), data: self.data.clone() }
+        Self {
+            name: name.into(),
+            shape: self.shape.clone(),
+            data: self.data.clone(),
+        }
     }
 
     /// The values.
     pub fn values(&self) -> &[f32] {
         match &self.data {
             Data::Inline(values) => values,
-            Data::Mapped { file, offset, bytes } => {
-                file.bytes().get(*offset..offset + bytes).map_or(&[], |b| bytemuck::try_cast_slice(b).unwrap_or(&[]))
-            }
+            Data::Mapped { file, offset, bytes } => file
+                .bytes()
+                .get(*offset..offset + bytes)
+                .map_or(&[], |b| bytemuck::try_cast_slice(b).unwrap_or(&[])),
         }
     }
 
@@ -158,11 +182,22 @@ impl WeightStore {
     }
 
     pub(crate) fn from_file(file: Arc<WeightFile>) -> Result<Self> {
-        let wrong = |why: String| NnError::Weights { path: file.path().to_path_buf(), why };
-        let header = file.bytes().get(..8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+        let wrong = |why: String| NnError::Weights {
+            path: file.path().to_path_buf(),
+            why,
+        };
+        let header = file
+            .bytes()
+            .get(..8)
+            .and_then(|b| b.try_into().ok())
+            .map(u64::from_le_bytes);
         let header = match header {
             Some(n) if n <= MAX_HEADER => n as usize,
-            Some(n) => return Err(wrong(format!("a header of {n} bytes was announced; at most {MAX_HEADER} are read"))),
+            Some(n) => {
+                return Err(wrong(format!(
+                    "a header of {n} bytes was announced; at most {MAX_HEADER} are read"
+                )));
+            }
             None => return Err(wrong("shorter than the header of a safetensors file".into())),
         };
         let tensors = SafeTensors::deserialize(file.bytes()).map_err(|e| wrong(e.to_string()))?;
@@ -174,13 +209,19 @@ impl WeightStore {
             }
             let offset = view.data().as_ptr() as usize - base;
             if offset % 4 != 0 {
-                return Err(wrong(format!("tensor `{name}` starts at byte {offset}, which is not a multiple of 4")));
+                return Err(wrong(format!(
+                    "tensor `{name}` starts at byte {offset}, which is not a multiple of 4"
+                )));
             }
             debug_assert!(offset >= header + 8);
             weights.push(Weight {
                 name: name.into(),
                 shape: view.shape().to_vec(),
-                data: Data::Mapped { file: file.clone(), offset, bytes: view.data().len() },
+                data: Data::Mapped {
+                    file: file.clone(),
+                    offset,
+                    bytes: view.data().len(),
+                },
             });
         }
         weights.sort_by(|a, b| a.name.cmp(&b.name));
