@@ -9,6 +9,8 @@
 
 mod found_in_place;
 mod made_up;
+mod ncnn_networks;
 mod pulling;
 mod pulling_at_once;
 mod real_pull;
+mod support;
