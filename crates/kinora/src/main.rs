@@ -1,3 +1,56 @@
 //! The `kinora` command.
+//!
+//! It reads flags and environment, puts registry, media and engine together, and speaks. All work is done below.
 
-fn main() {}
+mod app;
+mod cli;
+mod commands;
+mod failure;
+mod keys;
+mod show;
+mod usage;
+
+use std::{process::ExitCode, sync::Arc, time::Instant};
+
+use clap::Parser;
+
+use app::App;
+use cli::{Cli, Command};
+use show::Console;
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the command is the outermost loop: it owns the clock"
+)]
+fn main() -> ExitCode {
+    let began = Instant::now();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error),
+    };
+    let console = Console::new(&cli.global, Arc::new(move || began.elapsed()));
+    let Some(command) = cli.command else {
+        return usage::overview();
+    };
+    let app = App::new(cli.global, console.clone());
+    let result = match command {
+        Command::Upscale(flags) => commands::upscale::run(&app, &flags),
+        Command::Run(flags) => commands::run::run(&app, &flags),
+        Command::Infer(flags) => commands::infer::run(&app, &flags),
+        Command::List(flags) => commands::list::run(&app, &flags),
+        Command::Describe(flags) => commands::describe::run(&app, &flags),
+        Command::Models(flags) => commands::models::run(&app, flags.command),
+        Command::Doctor(flags) => commands::doctor::run(&app, &flags),
+        Command::Completions { shell } => {
+            commands::completions(&console, shell);
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console.fail(&failure);
+            ExitCode::from(failure.exit())
+        }
+    }
+}

@@ -120,6 +120,11 @@ pub trait Processor: Send + Sync {
     /// What the engine may know of it.
     fn descriptor(&self) -> &Descriptor;
 
+    /// What was chosen when it was loaded (model, device, provider, precision), for header, report and metadata.
+    fn chosen(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Description of what leaves for what comes in: size and colour; the layout is the descriptor's.
     ///
     /// # Errors

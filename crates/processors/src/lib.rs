@@ -7,6 +7,10 @@ mod device_stub;
 mod identity;
 mod invert;
 mod resize;
+mod services;
+mod upscale;
+
+pub use services::Services;
 
 use kinora_pipeline::{PipelineError, Registry};
 
@@ -14,10 +18,11 @@ use kinora_pipeline::{PipelineError, Registry};
 ///
 /// # Errors
 /// [`PipelineError::DoubleRegistration`] when a name is taken already.
-pub fn register(registry: &mut Registry) -> Result<(), PipelineError> {
+pub fn register(registry: &mut Registry, services: &Services) -> Result<(), PipelineError> {
     registry.register_filter::<identity::Identity>()?;
     registry.register_filter::<invert::Invert>()?;
     registry.register_filter::<resize::Resize>()?;
     device_stub::register(registry)?;
+    upscale::register(registry, services)?;
     Ok(())
 }

@@ -1,0 +1,72 @@
+use kinora_frame::Pool;
+use kinora_pipeline::Resources;
+
+use crate::{
+    app::App,
+    cli::{AutoNumber, PlaceFlags},
+    failure::Failure,
+};
+
+/// Where and with how much a job runs, after every `auto` is settled.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) threads: usize,
+    pub(crate) workers: usize,
+    pub(crate) batch: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) pool: Pool,
+}
+
+/// Bytes of RAM, as far as the system tells.
+pub(crate) fn ram_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    (info.totalram as u64).saturating_mul(u64::from(info.mem_unit))
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+impl Place {
+    /// Settles the flags. Networks on the CPU share its cores, so one runs at a time unless the user says otherwise.
+    pub(crate) fn new(flags: &PlaceFlags) -> Result<Self, Failure> {
+        if !["auto", "cpu", "openvino"].contains(&flags.device.as_str()) {
+            return Err(
+                Failure::new("device.unavailable", format!("device '{}' is not there", flags.device))
+                    .hint("this version runs networks on cpu and openvino; kinora list devices"),
+            );
+        }
+        let number = |number: AutoNumber| match number {
+            AutoNumber::Auto => 1,
+            AutoNumber::Number(n) => n,
+        };
+        let workers = number(flags.workers);
+        let threads = flags.threads.map_or_else(cores, |threads| threads as usize);
+        Ok(Self {
+            threads,
+            workers,
+            batch: number(flags.batch),
+            memory_bytes: flags
+                .memory
+                .map_or_else(|| (ram_bytes() / 4).clamp(1 << 28, 4 << 30), |bytes| bytes.0),
+            pool: Pool::default(),
+        })
+    }
+
+    /// What processors are made with.
+    pub(crate) fn resources(&self, app: &App, flags: &PlaceFlags) -> Resources {
+        Resources {
+            pool: self.pool.clone(),
+            device: flags.device.clone(),
+            precision: flags.precision.clone(),
+            weights: flags.weights.clone(),
+            threads: (self.threads / self.workers).max(1),
+            workers: self.workers,
+            tile: flags.tile.clone(),
+            tile_overlap: flags.tile_overlap,
+            cache: app.cache(),
+            memory_bytes: self.memory_bytes,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Keys on the terminal and signals: both steer a job through the same calls.
+
+use std::{
+    io::{self, IsTerminal},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crossterm::{
+    event::{Event, KeyCode, KeyEventKind, KeyModifiers, poll, read},
+    terminal::{disable_raw_mode, enable_raw_mode},
+};
+use kinora_engine::Control;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
+    iterator::{Handle, Signals},
+};
+
+use crate::show::Console;
+
+static RAW: AtomicBool = AtomicBool::new(false);
+
+/// True while keys are read one by one; lines then need a carriage return.
+pub(crate) fn raw_mode_is_on() -> bool {
+    RAW.load(Ordering::Relaxed)
+}
+
+/// Listens for as long as it lives, and gives the terminal back as it was, also on a panic.
+pub(crate) struct Steering {
+    signals: Option<(Handle, JoinHandle<()>)>,
+    keys: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+}
+
+impl Steering {
+    /// Signals always; keys where a bar is shown on a terminal that is also typed on.
+    pub(crate) fn new(control: &Control, console: &Console, keys: bool) -> Self {
+        let signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1])
+            .ok()
+            .and_then(|mut signals| {
+                let handle = signals.handle();
+                let control = control.clone();
+                let thread = thread::Builder::new().name("kinora-signals".to_owned()).spawn(move || {
+                    for signal in signals.forever() {
+                        if signal == SIGUSR1 {
+                            control.toggle_pause()
+                        } else {
+                            control.stop()
+                        }
+                    }
+                });
+                thread.ok().map(|thread| (handle, thread))
+            });
+        let keys = keys && io::stdin().is_terminal() && io::stderr().is_terminal();
+        let keys = if keys && enable_raw_mode().is_ok() {
+            RAW.store(true, Ordering::Relaxed);
+            let ended = Arc::new(AtomicBool::new(false));
+            let (control, console, flag) = (control.clone(), console.clone(), Arc::clone(&ended));
+            let thread = thread::Builder::new()
+                .name("kinora-keys".to_owned())
+                .spawn(move || listen(&control, &console, &flag));
+            thread.ok().map(|thread| (ended, thread))
+        } else {
+            None
+        };
+        Self { signals, keys }
+    }
+}
+
+impl Drop for Steering {
+    fn drop(&mut self) {
+        if let Some((ended, thread)) = self.keys.take() {
+            ended.store(true, Ordering::Relaxed);
+            let _ = thread.join();
+        }
+        if RAW.swap(false, Ordering::Relaxed) {
+            let _ = disable_raw_mode();
+        }
+        if let Some((handle, thread)) = self.signals.take() {
+            handle.close();
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen(control: &Control, console: &Console, ended: &AtomicBool) {
+    while !ended.load(Ordering::Relaxed) {
+        // The wait bounds how long the end of a job waits for this thread.
+        if !poll(Duration::from_millis(50)).unwrap_or(false) {
+            continue;
+        }
+        let Ok(Event::Key(key)) = read() else { continue };
+        if key.kind != KeyEventKind::Press {
+            continue;
+        }
+        match key.code {
+            KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => control.stop(),
+            KeyCode::Char('q') => control.stop(),
+            KeyCode::Char('p' | ' ') => control.toggle_pause(),
+            KeyCode::Char('?') => console.say("p pause or resume, q stop (twice: at once), ? these keys"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What people and programs see: lines, bars, JSON. Human text goes to stderr, results to stdout.
+
+mod bar;
+mod console;
+mod numbers;
+
+pub(crate) use bar::ProgressView;
+pub(crate) use console::Console;
+pub(crate) use numbers::{bytes, clock_time, count, rate};
