@@ -52,7 +52,7 @@ pub enum Progress<'a> {
         record: &'a ModelRecord,
         /// Package name.
         package: &'a str,
-        /// Bytes so far; may exceed `total` while the client copies.
+        /// Bytes so far, at most `total`.
         bytes: u64,
         /// Size of the archive.
         total: u64,

@@ -55,7 +55,7 @@ pub fn resolve_with(catalogue: &Catalogue, asked: &str, folders: &Folders) -> Re
     if let Some(record) = catalogue.get(asked.trim()) {
         let folder = store::model_folder(folders.own(), record);
         if folder.is_dir() {
-            return from_own(scan::own_entry(&folder, record, "kinora"));
+            return from_own(catalogue, scan::own_entry(&folder, record, "kinora"));
         }
     }
     let listing = scan::scan_with(catalogue, folders);
@@ -87,7 +87,7 @@ pub fn resolve_with(catalogue: &Catalogue, asked: &str, folders: &Folders) -> Re
                 .map_or("no licence stated", ModelRecord::licence)
                 .to_owned(),
         }),
-        _ => from_own(entry.clone()),
+        _ => from_own(catalogue, entry.clone()),
     }
 }
 
@@ -132,7 +132,7 @@ fn choose<'a>(asked: &str, listing: &'a Listing) -> Result<Option<&'a Entry>, Zo
 }
 
 /// An installed model, its hashes compared.
-fn from_own(entry: Entry) -> Result<ResolvedModel, ZooError> {
+fn from_own(catalogue: &Catalogue, entry: Entry) -> Result<ResolvedModel, ZooError> {
     let folder = entry.path.clone().unwrap_or_default();
     let installed = match Installed::read(&folder) {
         Ok(installed) => installed,
@@ -155,6 +155,12 @@ fn from_own(entry: Entry) -> Result<ResolvedModel, ZooError> {
         });
     }
     store::check_hashes(&folder, &record)?;
+    // How to run the same files may have become better known since they were fetched.
+    let record = catalogue
+        .get(&record.id)
+        .filter(|known| known.resources == record.resources)
+        .cloned()
+        .unwrap_or(record);
     let source = scan::source_of(&folder, &record).ok_or_else(|| ZooError::Unsupported {
         path: folder.clone(),
         why: "it holds neither an ncnn pair nor an ONNX file".into(),

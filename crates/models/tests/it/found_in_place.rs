@@ -260,3 +260,17 @@ fn links_between_folders_are_followed_and_a_circle_of_them_ends() {
         .count();
     assert_eq!(found, 1);
 }
+
+#[test]
+fn files_that_people_put_into_the_models_folder_themselves_are_found() {
+    let root = tempfile::tempdir().unwrap();
+    pair(&root.path().join("upscale"), "mine_x2", b"x");
+    pair(&root.path().join("upscale/folder"), "deeper", b"x");
+    let folders = Folders::new(root.path());
+    for name in ["mine", "deeper"] {
+        assert!(resolve(name, &folders).is_ok(), "{name}");
+    }
+    let listing = scan(&folders).unwrap();
+    let mine = listing.entries.iter().find(|entry| entry.id == "mine_x2").unwrap();
+    assert_eq!((mine.kind, &mine.state), (Some(Kind::Upscale), &State::Found));
+}
