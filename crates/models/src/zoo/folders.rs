@@ -83,11 +83,12 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// kinora's own folder alone. It need not exist.
+    /// kinora's own folder alone. It need not exist; a relative path is taken from the current folder, once.
     #[must_use]
     pub fn new(own: impl Into<PathBuf>) -> Self {
+        let own = own.into();
         Self {
-            own: own.into(),
+            own: std::path::absolute(&own).unwrap_or(own),
             places: Vec::new(),
         }
     }
@@ -249,6 +250,8 @@ mod tests {
             data.join("kinora/models")
         );
         assert!(environment(&[("HOME", home)]).places().is_empty());
+        // The package client works in another folder: a relative path would mean another place to it.
+        assert!(Folders::new("models").own().is_absolute());
     }
 
     #[test]

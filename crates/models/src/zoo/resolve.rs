@@ -6,6 +6,7 @@ use super::scan::{self, Entry, Listing, State};
 use super::store::{self, Installed};
 use super::{Catalogue, Content, Folders, Kind, ModelRecord, ZooError, names};
 use crate::{ImageModelSpec, ModelSource};
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,8 @@ pub struct ResolvedModel {
     pub source: ModelSource,
     /// How to run it.
     pub spec: ImageModelSpec,
-    /// Padded width and height must be multiples of this.
+    /// Width and height, with their padding, must be multiples of this: pad further at the right and below, and cut the
+    /// surplus times the scale off the output. See [`super::NetworkFacts::align`].
     pub align: u32,
     /// What it was trained on.
     pub content: Content,
@@ -292,7 +294,7 @@ pub fn verify_with(catalogue: &Catalogue, name: &str, folders: &Folders) -> Resu
 }
 
 /// An installed model whose files all have their hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// Its identifier.
     pub id: String,

@@ -6,11 +6,13 @@ use super::store::{self, Installed};
 use super::walk::Walk;
 use super::{Catalogue, Folders, Kind, ModelRecord, ZooError, names};
 use crate::ModelSource;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// How a model stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
     /// In kinora's own folder, every file present in its size. [`super::verify`] compares the hashes.
     Installed,
@@ -32,20 +34,36 @@ pub enum State {
     },
 }
 
+impl State {
+    /// The column of a list: `installed`, `available`, `damaged: pull again`, `found in place`, or why it is unusable.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Installed => "installed",
+            Self::Available => "available",
+            Self::Damaged { .. } => "damaged: pull again",
+            Self::Found => "found in place",
+            Self::Unsupported { why } => why,
+        }
+    }
+}
+
 /// A model in a list.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// Identifier, or the file's stem where it was found in place.
     pub id: String,
     /// What it is for; `None` where the folder does not say.
     pub kind: Option<Kind>,
     /// How it stands.
+    #[serde(flatten)]
     pub state: State,
     /// What is known of it. For files found in place: the record of that name, which their hash may not confirm.
     pub record: Option<ModelRecord>,
     /// Its folder, or the file where it was found in place; `None` while it is only available.
     pub path: Option<PathBuf>,
     /// What to load, for networks that can be used.
+    #[serde(skip)]
     pub source: Option<ModelSource>,
     /// Bytes on disk, or to fetch.
     pub bytes: u64,
@@ -54,7 +72,7 @@ pub struct Entry {
 }
 
 /// A list of models.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Listing {
     /// Models: the catalogue's in its order, then others of kinora's own folder, then what was found in place.
     pub entries: Vec<Entry>,
