@@ -114,6 +114,7 @@ pub fn scan_with(catalogue: &Catalogue, folders: &Folders) -> Listing {
         };
         lister.found(place, files);
     }
+    lister.listing.notes.extend_from_slice(folders.notes());
     lister.listing.notes.append(&mut lister.walk.notes);
     lister.listing
 }

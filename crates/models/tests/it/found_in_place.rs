@@ -96,9 +96,19 @@ fn extra_model_paths_and_the_older_web_ui_are_read() {
     for name in ["from-webui", "from-elsewhere"] {
         assert!(resolve(name, &folders).is_ok(), "{name}");
     }
+    // A broken file is an error where the user names it, and a note where it only lies in another program's folder.
     write(root.join("bad.yaml"), "a: [").unwrap();
     let error = folders.add(&root.join("bad.yaml")).unwrap_err();
     assert_eq!(error.code(), "model.paths");
+    write(root.join("webui/extra_model_paths.yaml"), "a: words").unwrap();
+    let mut folders = Folders::new(root.join("own"));
+    folders.add(&root.join("webui")).unwrap();
+    let notes = scan(&folders).unwrap().notes;
+    assert!(
+        notes.len() == 1 && notes[0].contains("'a' is not a section"),
+        "{notes:?}"
+    );
+    assert!(resolve("from-webui", &folders).is_ok());
 }
 
 #[cfg(unix)]
