@@ -178,6 +178,9 @@ mod tests {
                 );
                 assert_eq!(model.resources.len(), 2, "{}", model.id);
             }
+            let halves = matches!(model.architecture.as_deref(), Some("cunet" | "cugan"));
+            assert_eq!(model.network.align > 1, halves, "{}", model.id);
+            assert_eq!(2 * model.network.pad % model.network.align, 0, "{}", model.id);
             assert_eq!(
                 model.network.add_nearest,
                 model.id.starts_with("realcugan-se-x4"),

@@ -219,13 +219,73 @@ fn archive_in(folder: &Path, title: &str) -> Result<PathBuf, ZooError> {
     }
 }
 
-/// The line of the client's last words that says most: the last error, else the last line.
+/// What the client's last words come down to: that nothing was reached, else its last error, else its last line.
 fn last_line(said: &str, status: ExitStatus) -> String {
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last_error = lines
-        .clone()
-        .rev()
-        .find(|line| line.starts_with("ERROR") || line.starts_with("npm error"));
-    let line = last_error.or_else(|| lines.next_back());
-    line.map_or_else(|| status.to_string(), |line| line.chars().take(400).collect())
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
+    // A client that reaches nothing ends by saying that no such package exists; the reason stands before.
+    let unreachable = lines().find(|line| {
+        ["connection broken by", "ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN"]
+            .iter()
+            .any(|word| line.contains(word))
+    });
+    if let Some(line) = unreachable {
+        let reason = line
+            .split_once("connection broken by")
+            .map_or(line, |(_, reason)| reason);
+        let reason = reason.rsplit_once("[Errno").map_or_else(
+            || {
+                reason
+                    .split(['(', ':'])
+                    .next()
+                    .unwrap_or_default()
+                    .trim_matches([' ', '\''])
+                    .to_owned()
+            },
+            |(_, reason)| {
+                reason
+                    .split_once(']')
+                    .map_or("", |(_, text)| text)
+                    .split('\'')
+                    .next()
+                    .unwrap_or("")
+                    .into()
+            },
+        );
+        return format!("the package index cannot be reached ({})", reason.trim());
+    }
+    let error = lines()
+        .find(|line| line.starts_with("ERROR"))
+        .or_else(|| lines().next());
+    error.map_or_else(|| status.to_string(), |line| line.chars().take(400).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_last_words_of_a_client_are_told_in_a_sentence() {
+        use std::os::unix::process::ExitStatusExt;
+        let failed = ExitStatus::from_raw(256);
+        let refused = "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<pip._vendor.\
+                       urllib3.connection.HTTPConnection object at 0x7f>: Failed to establish a new connection: \
+                       [Errno 111] Connection refused')': /simple/x/\nERROR: No matching distribution found for x";
+        assert_eq!(
+            last_line(refused, failed),
+            "the package index cannot be reached (Connection refused)"
+        );
+        let timeout = "WARNING: Retrying after connection broken by 'ReadTimeoutError(\"x: Read timed out.\")': /x/";
+        assert_eq!(
+            last_line(timeout, failed),
+            "the package index cannot be reached (ReadTimeoutError)"
+        );
+        let plain = "ERROR: first\nERROR: No matching distribution found for x==1\n\nsome notice\n";
+        assert_eq!(
+            last_line(plain, failed),
+            "ERROR: No matching distribution found for x==1"
+        );
+        assert_eq!(last_line("just words", failed), "just words");
+        assert_eq!(last_line("", failed), "exit status: 1");
+    }
 }

@@ -3,22 +3,10 @@
 
 use super::ZooError;
 use super::folders::{Layout, Place, ROLES};
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 const MAX_BYTES: u64 = 1 << 20;
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Value {
-    Flag(bool),
-    Text(String),
-    Many(Vec<String>),
-    #[allow(dead_code)]
-    Number(f64),
-    Nothing(()),
-}
 
 /// The existing folders that a file names, in its order of sections and roles.
 ///
@@ -46,30 +34,31 @@ fn parse(text: &str, folder: &Path, home: Option<&Path>) -> Result<Vec<Place>, S
     {
         return Ok(Vec::new());
     }
-    let sections: BTreeMap<String, Option<BTreeMap<String, Value>>> =
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let sections: Map<String, Value> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     let mut places = Vec::new();
-    for (name, section) in sections {
-        let Some(section) = section else { continue };
+    for (name, section) in &sections {
+        let section = match section {
+            Value::Object(section) => section,
+            Value::Null => continue,
+            _ => return Err(format!("'{name}' is not a section of paths")),
+        };
         let base = match section.get("base_path") {
-            Some(Value::Text(base)) => folder.join(at_home(base.trim(), home)),
+            Some(Value::String(base)) => folder.join(at_home(base.trim(), home)),
             _ => folder.to_owned(),
         };
-        let comfy = section
-            .get("is_default")
-            .is_some_and(|v| matches!(v, Value::Flag(true)))
-            || name.to_ascii_lowercase().contains("comfy");
+        let comfy =
+            section.get("is_default") == Some(&Value::Bool(true)) || name.to_ascii_lowercase().contains("comfy");
         let layout = if comfy { Layout::ComfyUi } else { Layout::WebUi };
-        for (role, value) in &section {
+        for (role, value) in section {
             // ComfyUI's older word for text encoders.
             let role = if role == "clip" { "text_encoders" } else { role.as_str() };
             if !ROLES.contains(&role) {
                 continue;
             }
             let lines: Vec<&str> = match value {
-                Value::Text(text) => text.lines().collect(),
-                Value::Many(many) => many.iter().map(String::as_str).collect(),
-                Value::Flag(_) | Value::Number(_) | Value::Nothing(()) => continue,
+                Value::String(text) => text.lines().collect(),
+                Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
+                _ => continue,
             };
             for line in lines.into_iter().map(str::trim).filter(|line| !line.is_empty()) {
                 let path = base.join(at_home(line, home));

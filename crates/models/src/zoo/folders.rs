@@ -80,25 +80,28 @@ const WEB_UI: [(&str, &str); 12] = [
 pub struct Folders {
     own: PathBuf,
     places: Vec<Place>,
+    /// What could not be read and is not the user's own wish; lists show it.
+    notes: Vec<String>,
 }
 
 impl Folders {
-    /// kinora's own folder alone. It need not exist.
+    /// kinora's own folder alone. It need not exist; a relative path is taken from the current folder, once.
     #[must_use]
     pub fn new(own: impl Into<PathBuf>) -> Self {
+        let own = own.into();
         Self {
-            own: own.into(),
+            own: std::path::absolute(&own).unwrap_or(own),
             places: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
     /// The folders that an environment names: `KINORA_MODELS`, else the user's data folder (`XDG_DATA_HOME`, else
     /// `~/.local/share`); read in place: `COMFYUI_PATH` and `~/ComfyUI`, `~/stable-diffusion-webui`, and the Hugging
-    /// Face cache (`HF_HUB_CACHE`, `HF_HOME`, else `~/.cache/huggingface`), each where it exists.
-    ///
-    /// # Errors
-    /// [`ZooError::ExtraPaths`] when an `extra_model_paths.yaml` cannot be read.
-    pub fn from_environment(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, ZooError> {
+    /// Face cache (`HF_HUB_CACHE`, `HF_HOME`, else `~/.cache/huggingface`), each where it exists. What another program
+    /// left unreadable becomes a note in lists.
+    #[must_use]
+    pub fn from_environment(get: impl Fn(&str) -> Option<OsString>) -> Self {
         let path = |name: &str| get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = path("HOME");
         let in_home = |tail: &str| home.as_ref().map(|home| home.join(tail));
@@ -121,13 +124,13 @@ impl Folders {
             .flatten()
             .filter(|folder| folder.is_dir())
         {
-            folders.add(&folder)?;
+            folders.add_folder(&folder);
         }
-        Ok(folders)
+        folders
     }
 
     /// Looks into one more folder, or into the folders that an `extra_model_paths.yaml` names. Its layout is seen from
-    /// what it holds. A folder added first is searched first; one that does not exist is an error of the user's.
+    /// what it holds. A folder added first is searched first.
     ///
     /// # Errors
     /// [`ZooError::NoFile`] where nothing lies, [`ZooError::ExtraPaths`] for a file of paths that cannot be read.
@@ -135,18 +138,28 @@ impl Folders {
         if path.is_file() {
             let places = extra_paths::read(path)?;
             self.extend(places);
-            return Ok(());
+            Ok(())
+        } else if path.is_dir() {
+            self.add_folder(path);
+            Ok(())
+        } else {
+            Err(ZooError::NoFile { path: path.to_owned() })
         }
-        if !path.is_dir() {
-            return Err(ZooError::NoFile { path: path.to_owned() });
-        }
+    }
+
+    fn add_folder(&mut self, path: &Path) {
         self.extend(places_of(path));
         let extra = path.join("extra_model_paths.yaml");
         if extra.is_file() {
-            let places = extra_paths::read(&extra)?;
-            self.extend(places);
+            match extra_paths::read(&extra) {
+                Ok(places) => self.extend(places),
+                Err(error) => self.notes.push(error.to_string()),
+            }
         }
-        Ok(())
+    }
+
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// kinora's own folder: the only one that is written.
@@ -230,7 +243,7 @@ mod tests {
 
     fn environment(pairs: &[(&str, &Path)]) -> Folders {
         let map: HashMap<_, _> = pairs.iter().map(|(k, v)| (*k, v.as_os_str().to_owned())).collect();
-        Folders::from_environment(|name| map.get(name).cloned()).unwrap()
+        Folders::from_environment(|name| map.get(name).cloned())
     }
 
     #[test]
@@ -249,6 +262,8 @@ mod tests {
             data.join("kinora/models")
         );
         assert!(environment(&[("HOME", home)]).places().is_empty());
+        // The package client works in another folder: a relative path would mean another place to it.
+        assert!(Folders::new("models").own().is_absolute());
     }
 
     #[test]

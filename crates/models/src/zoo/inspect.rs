@@ -350,6 +350,18 @@ mod tests {
         assert_eq!(inspect(&param).unwrap_err().code(), "model.unsupported");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_counted_or_refused(body in "[0-9 =,.a-zA-Z\n-]{0,200}") {
+            let folder = tempfile::tempdir().unwrap();
+            let param = folder.path().join("a.param");
+            for text in [body.clone(), format!("7767517\n{body}"), format!("7767517\n1 1\n{body}")] {
+                std::fs::write(&param, text).unwrap();
+                let _ = ncnn_facts(&param);
+            }
+        }
+    }
+
     #[test]
     fn files_without_a_reader_say_so() {
         let folder = tempfile::tempdir().unwrap();

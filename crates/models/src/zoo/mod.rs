@@ -25,7 +25,7 @@ pub use catalogue::{Catalogue, Client, Package, default_for};
 pub use error::{ZooError, human_bytes};
 pub use folders::{Folders, Layout};
 pub use inspect::{Facts, FileFacts, FileKind, NcnnFacts, inspect};
-pub use pull::{Progress, PullOptions, Pulled, pull, pull_from, remove};
+pub use pull::{Progress, PullOptions, Pulled, pull, pull_from, remove, remove_from};
 pub use record::{Content, Kind, ModelRecord, NetworkFacts, Resource};
 pub use resolve::{ResolvedModel, Verified, clip, resolve, resolve_with, runtime_library, tool, verify, verify_with};
 pub use scan::{Entry, Listing, State, scan, scan_with};

@@ -245,6 +245,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_name_and_spelling_it_otherwise_changes_nothing(name in "\\PC{0,40}") {
+            let forms = Forms::of(&name);
+            proptest::prop_assert_eq!(&Forms::of(&forms.plain.to_uppercase().to_lowercase().replace('-', "_")).bare, &Forms::of(&forms.plain.to_uppercase().to_lowercase()).bare);
+            let _ = (scale_of(&name), nearest(&name, ["span-x4", "é4x", ""].into_iter()));
+        }
+    }
+
     #[test]
     fn the_catalogue_is_found_under_every_spelling_people_use() {
         let catalogue = Catalogue::embedded().unwrap();

@@ -4,6 +4,7 @@
 use super::archive::{Wanted, check_archive, extract_zip};
 use super::store::{self, Installed, Partial};
 use super::{Catalogue, Folders, ModelRecord, ZooError, client, names};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -52,7 +53,7 @@ pub enum Progress<'a> {
         record: &'a ModelRecord,
         /// Package name.
         package: &'a str,
-        /// Bytes so far; may exceed `total` while the client copies.
+        /// Bytes so far, at most `total`.
         bytes: u64,
         /// Size of the archive.
         total: u64,
@@ -70,7 +71,7 @@ pub enum Progress<'a> {
 }
 
 /// A model that is now here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pulled {
     /// Its identifier.
     pub id: String,
@@ -141,7 +142,15 @@ pub fn pull_from(
 /// # Errors
 /// Unknown name; the system's refusals.
 pub fn remove(name: &str, folders: &Folders) -> Result<Option<PathBuf>, ZooError> {
-    let record = names::in_catalogue(Catalogue::embedded()?, name)?;
+    remove_from(Catalogue::embedded()?, name, folders)
+}
+
+/// As [`remove`], with a given catalogue.
+///
+/// # Errors
+/// As [`remove`].
+pub fn remove_from(catalogue: &Catalogue, name: &str, folders: &Folders) -> Result<Option<PathBuf>, ZooError> {
+    let record = names::in_catalogue(catalogue, name)?;
     let root = folders.own();
     let folder = store::model_folder(root, record);
     if !folder.exists() {

@@ -6,6 +6,7 @@ use super::scan::{self, Entry, Listing, State};
 use super::store::{self, Installed};
 use super::{Catalogue, Content, Folders, Kind, ModelRecord, ZooError, names};
 use crate::{ImageModelSpec, ModelSource};
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,8 @@ pub struct ResolvedModel {
     pub source: ModelSource,
     /// How to run it.
     pub spec: ImageModelSpec,
-    /// Padded width and height must be multiples of this.
+    /// Width and height, with their padding, must be multiples of this: pad further at the right and below, and cut the
+    /// surplus times the scale off the output. See [`super::NetworkFacts::align`].
     pub align: u32,
     /// What it was trained on.
     pub content: Content,
@@ -55,7 +57,7 @@ pub fn resolve_with(catalogue: &Catalogue, asked: &str, folders: &Folders) -> Re
     if let Some(record) = catalogue.get(asked.trim()) {
         let folder = store::model_folder(folders.own(), record);
         if folder.is_dir() {
-            return from_own(scan::own_entry(&folder, record, "kinora"));
+            return from_own(catalogue, scan::own_entry(&folder, record, "kinora"));
         }
     }
     let listing = scan::scan_with(catalogue, folders);
@@ -87,7 +89,7 @@ pub fn resolve_with(catalogue: &Catalogue, asked: &str, folders: &Folders) -> Re
                 .map_or("no licence stated", ModelRecord::licence)
                 .to_owned(),
         }),
-        _ => from_own(entry.clone()),
+        _ => from_own(catalogue, entry.clone()),
     }
 }
 
@@ -132,7 +134,7 @@ fn choose<'a>(asked: &str, listing: &'a Listing) -> Result<Option<&'a Entry>, Zo
 }
 
 /// An installed model, its hashes compared.
-fn from_own(entry: Entry) -> Result<ResolvedModel, ZooError> {
+fn from_own(catalogue: &Catalogue, entry: Entry) -> Result<ResolvedModel, ZooError> {
     let folder = entry.path.clone().unwrap_or_default();
     let installed = match Installed::read(&folder) {
         Ok(installed) => installed,
@@ -155,6 +157,12 @@ fn from_own(entry: Entry) -> Result<ResolvedModel, ZooError> {
         });
     }
     store::check_hashes(&folder, &record)?;
+    // How to run the same files may have become better known since they were fetched.
+    let record = catalogue
+        .get(&record.id)
+        .filter(|known| known.resources == record.resources)
+        .cloned()
+        .unwrap_or(record);
     let source = scan::source_of(&folder, &record).ok_or_else(|| ZooError::Unsupported {
         path: folder.clone(),
         why: "it holds neither an ncnn pair nor an ONNX file".into(),
@@ -286,7 +294,7 @@ pub fn verify_with(catalogue: &Catalogue, name: &str, folders: &Folders) -> Resu
 }
 
 /// An installed model whose files all have their hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// Its identifier.
     pub id: String,

@@ -6,11 +6,13 @@ use super::store::{self, Installed};
 use super::walk::Walk;
 use super::{Catalogue, Folders, Kind, ModelRecord, ZooError, names};
 use crate::ModelSource;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// How a model stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
     /// In kinora's own folder, every file present in its size. [`super::verify`] compares the hashes.
     Installed,
@@ -32,20 +34,36 @@ pub enum State {
     },
 }
 
+impl State {
+    /// The column of a list: `installed`, `available`, `damaged: pull again`, `found in place`, or why it is unusable.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Installed => "installed",
+            Self::Available => "available",
+            Self::Damaged { .. } => "damaged: pull again",
+            Self::Found => "found in place",
+            Self::Unsupported { why } => why,
+        }
+    }
+}
+
 /// A model in a list.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// Identifier, or the file's stem where it was found in place.
     pub id: String,
     /// What it is for; `None` where the folder does not say.
     pub kind: Option<Kind>,
     /// How it stands.
+    #[serde(flatten)]
     pub state: State,
     /// What is known of it. For files found in place: the record of that name, which their hash may not confirm.
     pub record: Option<ModelRecord>,
     /// Its folder, or the file where it was found in place; `None` while it is only available.
     pub path: Option<PathBuf>,
     /// What to load, for networks that can be used.
+    #[serde(skip)]
     pub source: Option<ModelSource>,
     /// Bytes on disk, or to fetch.
     pub bytes: u64,
@@ -54,7 +72,7 @@ pub struct Entry {
 }
 
 /// A list of models.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Listing {
     /// Models: the catalogue's in its order, then others of kinora's own folder, then what was found in place.
     pub entries: Vec<Entry>,
@@ -73,60 +91,82 @@ pub fn scan(folders: &Folders) -> Result<Listing, ZooError> {
 /// As [`scan`], with a given catalogue.
 #[must_use]
 pub fn scan_with(catalogue: &Catalogue, folders: &Folders) -> Listing {
-    let mut listing = Listing::default();
+    let mut lister = Lister {
+        catalogue,
+        walk: Walk::default(),
+        listing: Listing::default(),
+    };
     let mut seen = BTreeSet::new();
     for record in &catalogue.models {
         let folder = store::model_folder(folders.own(), record);
-        listing.entries.push(own_entry(&folder, record, "kinora"));
+        lister.listing.entries.push(own_entry(&folder, record, "kinora"));
         seen.insert(folder);
     }
-    own_folder(folders.own(), "kinora", &mut seen, &mut listing);
-    found(catalogue, folders, &mut listing);
-    listing
-}
-
-/// Models found in folders of other programs, and in further folders of kinora's layout.
-pub(crate) fn found(catalogue: &Catalogue, folders: &Folders, listing: &mut Listing) {
-    let mut walk = Walk::default();
+    lister.own_folder(folders.own(), "kinora", seen);
     for place in folders.places() {
-        if place.layout == Layout::Kinora {
-            own_folder(
-                &place.path,
-                &place.path.display().to_string(),
-                &mut BTreeSet::new(),
-                listing,
-            );
-            continue;
-        }
-        let mut files = match place.layout {
-            Layout::HuggingFace => walk.hub(&place.path),
-            _ => walk.folder(&place.path),
-        };
-        files.sort();
-        listing
-            .entries
-            .extend(files.iter().filter_map(|path| found_entry(catalogue, place, path)));
-    }
-    listing.notes.append(&mut walk.notes);
-}
-
-/// Lists a folder of kinora's layout by the records that lie in it.
-fn own_folder(root: &Path, place: &str, seen: &mut BTreeSet<PathBuf>, listing: &mut Listing) {
-    for kind in Kind::ALL {
-        let Ok(entries) = std::fs::read_dir(root.join(kind.as_str())) else {
-            continue;
-        };
-        let mut folders: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
-        folders.sort();
-        for folder in folders {
-            if !seen.insert(folder.clone()) {
+        let files = match place.layout {
+            Layout::Kinora => {
+                lister.own_folder(&place.path, &place.path.display().to_string(), BTreeSet::new());
                 continue;
             }
-            match Installed::read(&folder) {
-                Ok(installed) => listing.entries.push(own_entry(&folder, &installed.record, place)),
-                Err(error) => listing.notes.push(error.to_string()),
+            Layout::HuggingFace => lister.walk.hub(&place.path),
+            Layout::Plain | Layout::ComfyUi | Layout::WebUi => lister.walk.folder(&place.path),
+        };
+        lister.found(place, files);
+    }
+    lister.listing.notes.extend_from_slice(folders.notes());
+    lister.listing.notes.append(&mut lister.walk.notes);
+    lister.listing
+}
+
+/// A list under way.
+struct Lister<'a> {
+    catalogue: &'a Catalogue,
+    walk: Walk,
+    listing: Listing,
+}
+
+impl Lister<'_> {
+    /// Lists a folder of kinora's layout by the records that lie in it, and the files that people put there
+    /// themselves.
+    fn own_folder(&mut self, root: &Path, name: &str, mut seen: BTreeSet<PathBuf>) {
+        for kind in Kind::ALL {
+            let kind_folder = root.join(kind.as_str());
+            let Ok(entries) = std::fs::read_dir(&kind_folder) else {
+                continue;
+            };
+            let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+            paths.sort();
+            let role = if kind == Kind::Upscale { "upscale_models" } else { "" };
+            let place = Place {
+                path: kind_folder,
+                layout: Layout::Plain,
+                role: role.to_owned(),
+            };
+            for path in paths {
+                if !seen.insert(path.clone()) {
+                    continue;
+                }
+                if path.is_file() {
+                    self.found(&place, vec![path]);
+                } else if path.join(store::RECORD_FILE).exists() {
+                    match Installed::read(&path) {
+                        Ok(installed) => self.listing.entries.push(own_entry(&path, &installed.record, name)),
+                        Err(error) => self.listing.notes.push(error.to_string()),
+                    }
+                } else {
+                    let files = self.walk.folder(&path);
+                    self.found(&place, files);
+                }
             }
         }
+    }
+
+    fn found(&mut self, place: &Place, mut files: Vec<PathBuf>) {
+        files.sort();
+        self.listing
+            .entries
+            .extend(files.iter().filter_map(|path| found_entry(self.catalogue, place, path)));
     }
 }
 

@@ -2,7 +2,10 @@
 
 use crate::made_up::{BIN, MadeUp, PARAM, quiet};
 use kinora_models::ModelSource;
-use kinora_models::zoo::{Folders, Kind, State, pull_from, resolve, resolve_with, scan, scan_with};
+use kinora_models::zoo::{
+    Catalogue, Folders, Installed, Kind, State, ZooError, clip, pull_from, resolve, resolve_with, runtime_library,
+    scan, scan_with, tool,
+};
 use std::fs::{create_dir_all, write};
 use std::path::Path;
 
@@ -93,9 +96,19 @@ fn extra_model_paths_and_the_older_web_ui_are_read() {
     for name in ["from-webui", "from-elsewhere"] {
         assert!(resolve(name, &folders).is_ok(), "{name}");
     }
+    // A broken file is an error where the user names it, and a note where it only lies in another program's folder.
     write(root.join("bad.yaml"), "a: [").unwrap();
     let error = folders.add(&root.join("bad.yaml")).unwrap_err();
     assert_eq!(error.code(), "model.paths");
+    write(root.join("webui/extra_model_paths.yaml"), "a: words").unwrap();
+    let mut folders = Folders::new(root.join("own"));
+    folders.add(&root.join("webui")).unwrap();
+    let notes = scan(&folders).unwrap().notes;
+    assert!(
+        notes.len() == 1 && notes[0].contains("'a' is not a section"),
+        "{notes:?}"
+    );
+    assert!(resolve("from-webui", &folders).is_ok());
 }
 
 #[cfg(unix)]
@@ -259,4 +272,77 @@ fn links_between_folders_are_followed_and_a_circle_of_them_ends() {
         .filter(|e| e.state == State::Found)
         .count();
     assert_eq!(found, 1);
+}
+
+#[test]
+fn files_that_people_put_into_the_models_folder_themselves_are_found() {
+    let root = tempfile::tempdir().unwrap();
+    pair(&root.path().join("upscale"), "mine_x2", b"x");
+    pair(&root.path().join("upscale/folder"), "deeper", b"x");
+    let folders = Folders::new(root.path());
+    for name in ["mine", "deeper"] {
+        assert!(resolve(name, &folders).is_ok(), "{name}");
+    }
+    let listing = scan(&folders).unwrap();
+    let mine = listing.entries.iter().find(|entry| entry.id == "mine_x2").unwrap();
+    assert_eq!((mine.kind, &mine.state), (Some(Kind::Upscale), &State::Found));
+}
+
+#[test]
+fn runtimes_tools_and_clips_are_found_by_presence_and_size() {
+    let root = tempfile::tempdir().unwrap();
+    let folders = Folders::new(root.path());
+    let error = runtime_library(&folders, "onnxruntime").unwrap_err();
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("kinora models pull onnxruntime (35 MB, MIT)")
+    );
+    assert_eq!(tool(&folders, "ffmpeg").unwrap_err().code(), "model.missing");
+    // A clip is no tool, and a name of nothing is answered with what there is.
+    assert!(matches!(tool(&folders, "clip-bikes"), Err(ZooError::Unknown { .. })));
+    let Err(ZooError::Unknown { nearest, .. }) = runtime_library(&folders, "onnxruntim") else {
+        panic!("found")
+    };
+    assert_eq!(nearest[0], "onnxruntime");
+
+    let catalogue = Catalogue::embedded().unwrap();
+    for id in ["onnxruntime", "onnxruntime-openvino", "ffmpeg", "clip-bikes"] {
+        let record = catalogue.get(id).unwrap();
+        let folder = root.path().join(record.kind.as_str()).join(id);
+        create_dir_all(&folder).unwrap();
+        let installed = Installed {
+            record: record.clone(),
+            packages: catalogue.packages.clone(),
+        };
+        write(folder.join("model.json"), serde_json::to_string(&installed).unwrap()).unwrap();
+        for resource in &record.resources {
+            let file = std::fs::File::create(folder.join(resource.file.as_ref().unwrap())).unwrap();
+            file.set_len(resource.size.unwrap()).unwrap();
+        }
+    }
+    let library = runtime_library(&folders, "onnxruntime").unwrap();
+    assert_eq!(
+        library,
+        root.path().join("runtime/onnxruntime/libonnxruntime.so.1.32.0")
+    );
+    let library = runtime_library(&folders, "onnxruntime-openvino").unwrap();
+    assert!(library.ends_with("libonnxruntime.so.1.24.1"));
+    assert!(tool(&folders, "ffmpeg").unwrap().ends_with("tool/ffmpeg/ffmpeg"));
+    assert!(clip(&folders, "clip-bikes").unwrap().ends_with("bikes.mp4"));
+    // A companion library that is cut off is damage, too.
+    let companion = root.path().join("runtime/onnxruntime-openvino/libtbb.so.12");
+    std::fs::File::options()
+        .write(true)
+        .open(&companion)
+        .unwrap()
+        .set_len(5)
+        .unwrap();
+    let error = runtime_library(&folders, "onnxruntime-openvino").unwrap_err();
+    assert_eq!(error.code(), "model.checksum");
+    assert!(error.to_string().contains("libtbb.so.12"), "{error}");
+    // A runtime is not a network.
+    assert_eq!(
+        resolve("onnxruntime", &folders).unwrap_err().code(),
+        "model.unsupported"
+    );
 }

@@ -1,7 +1,7 @@
 //! A pull installs whole models or nothing, and says why.
 
 use crate::made_up::{BIN, MadeUp, quiet, sha256, zip_of};
-use kinora_models::zoo::{PullOptions, State, ZooError, pull_from, resolve_with, scan_with, verify_with};
+use kinora_models::zoo::{PullOptions, State, ZooError, pull_from, remove_from, resolve_with, scan_with, verify_with};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -323,4 +323,66 @@ fn an_unwritable_models_folder_is_a_sentence() {
     assert_eq!(error.code(), "model.io");
     assert!(error.to_string().contains("models"), "{error}");
     assert!(made.starts().is_empty());
+}
+
+#[test]
+fn a_package_for_another_system_or_larger_than_the_disk_is_not_fetched() {
+    let mut made = MadeUp::new();
+    made.catalogue.packages.get_mut("made-up").unwrap().platform = "plan9-vax".into();
+    let options = made.options(COPY);
+    let error = pull_from(&made.catalogue, &["one-x2"], &made.folders(), &options, &mut quiet).unwrap_err();
+    assert_eq!(error.code(), "model.platform");
+    assert!(error.to_string().contains("plan9-vax only"), "{error}");
+    let package = made.catalogue.packages.get_mut("made-up").unwrap();
+    (package.platform, package.size) = ("any".into(), 1 << 60);
+    let error = pull_from(&made.catalogue, &["one-x2"], &made.folders(), &options, &mut quiet).unwrap_err();
+    assert_eq!(error.code(), "disk.full");
+    assert!(made.starts().is_empty() && made.installed().is_empty());
+}
+
+#[test]
+fn a_removed_model_is_gone_whole_and_can_be_fetched_again() {
+    let made = MadeUp::new();
+    let options = made.options(COPY);
+    pull_from(
+        &made.catalogue,
+        &["one-x2", "two-x2"],
+        &made.folders(),
+        &options,
+        &mut quiet,
+    )
+    .unwrap();
+    assert!(
+        remove_from(&made.catalogue, "one_x2", &made.folders())
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(made.installed().len(), 3);
+    assert!(
+        remove_from(&made.catalogue, "one-x2", &made.folders())
+            .unwrap()
+            .is_none()
+    );
+    assert!(pull_from(&made.catalogue, &["one-x2"], &made.folders(), &options, &mut quiet).unwrap()[0].fetched);
+}
+
+#[test]
+fn a_list_is_json_with_the_state_in_a_word() {
+    let made = MadeUp::new();
+    pull_from(
+        &made.catalogue,
+        &["one-x2"],
+        &made.folders(),
+        &made.options(COPY),
+        &mut quiet,
+    )
+    .unwrap();
+    let json = serde_json::to_value(scan_with(&made.catalogue, &made.folders())).unwrap();
+    let (first, second) = (&json["entries"][0], &json["entries"][1]);
+    assert_eq!((&first["id"], &first["state"]), (&"one-x2".into(), &"installed".into()));
+    assert_eq!(
+        (&second["id"], &second["state"]),
+        (&"two-x2".into(), &"available".into())
+    );
+    assert_eq!(first["record"]["license"], "CC0-1.0");
 }
