@@ -58,19 +58,15 @@ pub(super) fn prelu(g: &mut Graph<'_>, slopes: &Weight, x: String, shape: &[Dim]
             g.node_to("LeakyRelu", &[x], out, &[("alpha", Attribute::Float(*first))]);
             return Ok(());
         }
-        if values.len() == channels && values.iter().all(|s| *s <= 1.0) {
-            let less: Vec<f32> = values.iter().map(|s| s - 1.0).collect();
-            let weight = g.derived(&format!("{}_less1", slopes.name()), &[channels, 1, 1, 1], &less)?;
-            let scaled = g.node(
-                "Conv",
-                &[x.clone(), weight],
-                &[
-                    ("group", Attribute::Int(channels as i64)),
-                    ("kernel_shape", Attribute::Ints(vec![1, 1])),
-                ],
-            );
-            let part = g.node("Relu", &[scaled], &[]);
-            g.node_to("Add", &[x, part], out, &[]);
+        if values.len() == channels {
+            let depthwise = [("group", Attribute::Int(channels as i64)), ("kernel_shape", Attribute::Ints(vec![1, 1]))];
+            let minus = g.derived(&format!("minus_{channels}"), &[channels, 1, 1, 1], &vec![-1.0; channels])?;
+            let turned = g.node("Conv", &[x.clone(), minus], &depthwise);
+            let below = g.node("Relu", &[turned], &[]);
+            let rest: Vec<f32> = values.iter().map(|s| 1.0 - s).collect();
+            let rest = g.derived(&format!("{}_rest", slopes.name()), &[channels, 1, 1, 1], &rest)?;
+            let part = g.node("Conv", &[below, rest], &depthwise);
+            g.node_to("Add", &[part, x], out, &[]);
             return Ok(());
         }
     }

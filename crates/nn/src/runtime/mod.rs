@@ -4,12 +4,11 @@
 //! calls sound: the function table stays valid for the rest of the process.
 #![allow(unsafe_code)]
 
+mod library;
 mod search;
 mod session;
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -144,7 +143,7 @@ fn open(path: &Path, from: &str) -> Result<Runtime> {
         why,
     };
     let real = path.canonicalize().map_err(|e| unusable(e.to_string()))?;
-    looks_like_a_library(&real).map_err(unusable)?;
+    let version = library::check(&real)?;
     let log = Arc::new(Log::default());
     let builder = ort::init_from(&real).map_err(|error| match error {
         LoadDynamicError::BadVersion { version_str, path } => NnError::RuntimeTooOld {
@@ -168,7 +167,6 @@ fn open(path: &Path, from: &str) -> Result<Runtime> {
         .build()
         .map_err(|e| unusable(e.message().to_owned()))?;
     environment.set_log_level(LogLevel::Warning);
-    let version = session::version();
     let providers = session::available_providers().map_err(|e| unusable(e.message().to_owned()))?;
     Ok(Runtime(Arc::new(Inner {
         environment,
@@ -178,28 +176,6 @@ fn open(path: &Path, from: &str) -> Result<Runtime> {
         providers,
         log,
     })))
-}
-
-/// Whether a file starts like a shared library of this system. Cheap, and keeps strange files from the loader.
-fn looks_like_a_library(path: &Path) -> Result<(), String> {
-    let mut start = [0u8; 4];
-    let mut file = File::open(path).map_err(|e| e.to_string())?;
-    if !file.metadata().map_err(|e| e.to_string())?.is_file() {
-        return Err("it is not a file".into());
-    }
-    file.read_exact(&mut start)
-        .map_err(|_| "it is not a shared library (too short)".to_owned())?;
-    let known = [
-        *b"\x7fELF",
-        0xfeed_facf_u32.to_le_bytes(),
-        0xfeed_facf_u32.to_be_bytes(),
-        0xcafe_babe_u32.to_be_bytes(),
-    ];
-    if known.contains(&start) || start.starts_with(b"MZ") {
-        Ok(())
-    } else {
-        Err("it is not a shared library".into())
-    }
 }
 
 /// The library's log: the last lines, numbered.

@@ -115,14 +115,6 @@ fn check(status: OrtStatusPtr) -> ort::Result<()> {
     unsafe { ort::Error::result_from_status(status) }
 }
 
-/// Version of the loaded library. Only called after it was loaded.
-pub(super) fn version() -> String {
-    // "ORT Build Info: git-branch=rel-1.24.1, …" does not always name it; the base table does.
-    let info = ort::info();
-    let branch = info.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
-    branch.and_then(|b| b.strip_prefix("rel-")).unwrap_or(info).to_owned()
-}
-
 /// Providers the loaded library was built with.
 pub(super) fn available_providers() -> ort::Result<Vec<String>> {
     let mut names: *mut *mut c_char = ptr::null_mut();
