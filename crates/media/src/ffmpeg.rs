@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -65,10 +65,22 @@ struct Tool {
     ffprobe: Option<PathBuf>,
     version: FfmpegVersion,
     version_text: String,
-    encoders: BTreeSet<String>,
-    decoders: BTreeSet<String>,
-    filters: BTreeSet<String>,
-    muxers: BTreeSet<String>,
+    encoders: Table,
+    decoders: Table,
+    filters: Table,
+    muxers: Table,
+}
+
+/// Names of one of FFmpeg's tables, asked for at first need. A program that does not answer has none of them.
+#[derive(Clone, Debug, Default)]
+struct Table(OnceLock<BTreeSet<String>>);
+
+impl Table {
+    fn has(&self, program: &Path, question: &str, name: &str) -> bool {
+        self.0
+            .get_or_init(|| ask(program, question).map(|table| names(&table)).unwrap_or_default())
+            .contains(name)
+    }
 }
 
 impl Ffmpeg {
@@ -96,7 +108,7 @@ impl Ffmpeg {
         Err(refusal.unwrap_or(MediaError::ToolMissing { looked }))
     }
 
-    /// The FFmpeg at `program`, asked for its version, encoders, decoders, filters and muxers.
+    /// The FFmpeg at `program`, asked for its version; its tables are read at first need.
     /// An `ffprobe` beside it is used where there is one.
     ///
     /// # Errors
@@ -125,10 +137,10 @@ impl Ffmpeg {
             ffprobe,
             version,
             version_text,
-            encoders: names(&ask(&program, "-encoders")?),
-            decoders: names(&ask(&program, "-decoders")?),
-            filters: names(&ask(&program, "-filters")?),
-            muxers: names(&ask(&program, "-muxers")?),
+            encoders: Table::default(),
+            decoders: Table::default(),
+            filters: Table::default(),
+            muxers: Table::default(),
             program,
         })))
     }
@@ -169,25 +181,25 @@ impl Ffmpeg {
     /// True when it was built with this encoder.
     #[must_use]
     pub fn has_encoder(&self, name: &str) -> bool {
-        self.0.encoders.contains(name)
+        self.0.encoders.has(&self.0.program, "-encoders", name)
     }
 
     /// True when it was built with this decoder.
     #[must_use]
     pub fn has_decoder(&self, name: &str) -> bool {
-        self.0.decoders.contains(name)
+        self.0.decoders.has(&self.0.program, "-decoders", name)
     }
 
     /// True when it was built with this filter.
     #[must_use]
     pub fn has_filter(&self, name: &str) -> bool {
-        self.0.filters.contains(name)
+        self.0.filters.has(&self.0.program, "-filters", name)
     }
 
     /// True when it was built with this muxer.
     #[must_use]
     pub fn has_muxer(&self, name: &str) -> bool {
-        self.0.muxers.contains(name)
+        self.0.muxers.has(&self.0.program, "-muxers", name)
     }
 }
 

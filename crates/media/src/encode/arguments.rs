@@ -128,6 +128,15 @@ impl<'a> Plan<'a> {
         }
         if self.source.is_some() {
             add(&["-map_metadata", "1", "-map_chapters", "1"]);
+            // Facts of the old container, not of the work.
+            add(&[
+                "-metadata",
+                "major_brand=",
+                "-metadata",
+                "minor_version=",
+                "-metadata",
+                "compatible_brands=",
+            ]);
         }
         self.streams(&mut add);
         self.picture(&mut add);

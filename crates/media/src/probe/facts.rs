@@ -17,7 +17,7 @@ pub struct MediaInfo {
     pub streams: Vec<Stream>,
     /// Chapters in order.
     pub chapters: Vec<Chapter>,
-    /// Global metadata in the file's order.
+    /// Global metadata in the file's order, without the muxer's own name (`encoder`).
     pub metadata: Vec<(String, String)>,
 }
 

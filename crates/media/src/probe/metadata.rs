@@ -33,6 +33,9 @@ pub(super) fn parse(text: &str) -> (Vec<(String, String)>, Vec<Chapter>) {
             continue;
         };
         if global {
+            if key.eq_ignore_ascii_case("encoder") {
+                continue;
+            }
             metadata.push((key, value));
         } else if let Some((chapter, base)) = chapters.last_mut() {
             match key.as_str() {

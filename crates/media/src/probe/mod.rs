@@ -2,6 +2,7 @@
 
 pub(crate) mod color;
 pub(crate) mod facts;
+mod ffprobe;
 mod human;
 mod metadata;
 
@@ -49,6 +50,9 @@ impl Ffmpeg {
     /// As [`Ffmpeg::probe`], and [`MediaError::Stopped`].
     pub fn probe_with(&self, path: &Path, stop: &Stop) -> Result<MediaInfo, MediaError> {
         check_input(path)?;
+        if let Some(ffprobe) = self.ffprobe() {
+            return self.probe_json(ffprobe, path, stop);
+        }
         let (lines, headers) = self.describe(path, stop)?;
         let mut info = MediaInfo {
             path: path.to_path_buf(),
@@ -153,7 +157,20 @@ impl Ffmpeg {
                 .args
                 .extend(["-vf", "showinfo", "-frames:v", "1", "-f", "null", "-"].map(Into::into));
         }
-        start.args.extend(["-f", "ffmetadata", "pipe:1"].map(Into::into));
+        start.args.extend(
+            [
+                "-map_metadata",
+                "0",
+                "-map_chapters",
+                "0",
+                "-fflags",
+                "+bitexact",
+                "-f",
+                "ffmetadata",
+                "pipe:1",
+            ]
+            .map(Into::into),
+        );
         let captured = start.capture(PROBE_BYTES)?;
         Ok((
             first_frame(&captured.log),
@@ -267,19 +284,22 @@ fn refine(facts: &mut VideoFacts, line: &StreamLine, frame: Option<&FirstFrame>)
         .picture()
         .map(|(format, words, ..)| (format, words))
         .unwrap_or_default();
-    let angle = -line.rotation.unwrap_or(0.0);
-    let quarter = (angle / 90.0).round();
-    if (angle - quarter * 90.0).abs() < 0.5 {
-        facts.rotation = (quarter as i64).rem_euclid(4) as u32 * 90;
-    }
+    facts.rotation = quarter_turns(line.rotation.unwrap_or(0.0));
     let turned = facts.rotation % 180 == 90;
     if turned {
         facts.size = Size::new(facts.size.height, facts.size.width);
     }
+    // A container's own aspect, which counts more, stands in a field of its own.
     let aspect = line
         .fields
         .iter()
-        .find_map(|field| field.split("[SAR ").nth(1)?.split_whitespace().next()?.parse().ok());
+        .find_map(|field| field.strip_prefix("SAR "))
+        .or_else(|| {
+            line.fields
+                .iter()
+                .find_map(|field| field.split_once("[SAR ").map(|(_, text)| text))
+        })
+        .and_then(|text| text.split_whitespace().next()?.parse().ok());
     facts.sample_aspect = aspect.and_then(|sar: Rational| if turned { sar.inverse() } else { Some(sar) });
     facts.field_order = words
         .iter()
@@ -347,6 +367,16 @@ fn refine(facts: &mut VideoFacts, line: &StreamLine, frame: Option<&FirstFrame>)
             chroma,
         },
     );
+}
+
+/// Clockwise degrees of a counter-clockwise angle that is a multiple of 90; any other is left to FFmpeg and the size stays.
+fn quarter_turns(counter_clockwise: f64) -> u32 {
+    let quarter = (-counter_clockwise / 90.0).round();
+    if (counter_clockwise + quarter * 90.0).abs() < 0.5 {
+        (quarter as i64).rem_euclid(4) as u32 * 90
+    } else {
+        0
+    }
 }
 
 /// Colour in FFmpeg's words.

@@ -2,4 +2,5 @@
 #![allow(unreachable_pub, missing_docs)]
 
 mod clips;
+mod probing;
 mod round_trip;
