@@ -24,7 +24,7 @@ impl App {
 
     /// Folders with models, the user's first.
     pub(crate) fn folders(&self) -> Result<Folders, Failure> {
-        let mut folders = Folders::from_environment(|name| env::var_os(name))?;
+        let mut folders = Folders::from_environment(|name| env::var_os(name));
         for folder in &self.global.models_dir {
             folders.add(folder)?;
         }
