@@ -1,6 +1,7 @@
 //! The row kernels of conversion: straight loops over slices, compiled once for the baseline and once for AVX2.
 //!
-//! Arithmetic is plain IEEE f32 without fused multiply-add, so both compilations give the same bits.
+//! Arithmetic is IEEE as written (a fused multiply-add only where the code says `mul_add`), so both compilations give
+//! the same bits.
 //!
 //! `unsafe` is used for two things: calling the AVX2 compilation after the processor was asked for AVX2,
 //! and turning a float into an integer after it was clamped into the integer's range.
@@ -65,13 +66,13 @@ macro_rules! row_kernel {
             fn plain $(<$($generic: $bound),+>)? ($($arg: $type),*) $body
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2")]
+                #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments)]
                 fn avx2 $(<$($generic: $bound),+>)? ($($arg: $type),*) {
                     plain($($arg),*);
                 }
-                if std::arch::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has AVX2, asked on the line above.
+                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has AVX2 and FMA, asked on the line above.
                     unsafe { avx2($($arg),*) };
                     return;
                 }

@@ -1,7 +1,7 @@
 //! Resampling: antialiased filters, and the modes of PyTorch and OpenCV for preprocessing that must match them.
 //!
-//! All of it is separable: each axis is a window and weights an output sample (computed in f64), applied in f32, or in
-//! f64 where samples have more than 12 bits, so that the result is the rounded exact one.
+//! All of it is separable: each axis is a window and weights an output sample (computed in f64), applied in f32 to
+//! float samples and in f64 to codes, so that the result is the rounded exact one.
 
 mod axis;
 mod fit;
@@ -14,7 +14,7 @@ use crate::{
     TensorOrder, convert::kernels::Sample,
 };
 use axis::{Axis, Span, cubic, sinc};
-use plane::{Accumulate, Element, Grid};
+use plane::{Element, Grid};
 
 /// A resampling kernel that widens where the picture shrinks, so that nothing aliases. The same definitions as
 /// Pillow's and as PyTorch's `antialias=True`.
@@ -120,14 +120,9 @@ pub fn resize(image: &Image, size: Size, method: impl Into<Resample>, pool: &Poo
     let (input, output) = (image.host_buffer()?.bytes(), buffer.bytes_mut());
     match desc.layout {
         Layout::Pixels(format) if format.sample_bytes() == 1 => {
-            pixels::<u8, f32>(image, format, size, method, output, pool)?;
+            pixels::<u8>(image, format, size, method, output, pool)?;
         }
-        Layout::Pixels(format) if format.bits <= 12 => {
-            pixels::<u16, f32>(image, format, size, method, bytemuck::cast_slice_mut(output), pool)?;
-        }
-        Layout::Pixels(format) => {
-            pixels::<u16, f64>(image, format, size, method, bytemuck::cast_slice_mut(output), pool)?;
-        }
+        Layout::Pixels(format) => pixels::<u16>(image, format, size, method, bytemuck::cast_slice_mut(output), pool)?,
         Layout::Tensor {
             channels,
             element,
@@ -161,7 +156,7 @@ pub fn resize(image: &Image, size: Size, method: impl Into<Resample>, pool: &Poo
 
 /// Resamples interleaved samples of any channel count: `input` has `from.height` rows of `from.width * channels`.
 ///
-/// Codes are rounded by `floor(v + 0.5)` and clamped; floats are not clamped. 16-bit codes are computed in f64.
+/// Codes are computed in f64, rounded by `floor(v + 0.5)` and clamped; floats are computed in f32, not clamped.
 ///
 /// # Errors
 /// [`FrameError::BadSize`], and [`FrameError::BadParameter`] when a slice has another length.
@@ -240,7 +235,7 @@ macro_rules! resize_sample {
 }
 
 resize_sample! {
-    u8, f32;
+    u8, f64;
     u16, f64;
     f32, f32;
 }
@@ -271,7 +266,7 @@ fn tensor<T: Element>(
     }
 }
 
-fn pixels<T: Sample + Element, A: Accumulate>(
+fn pixels<T: Sample + Element>(
     image: &Image,
     format: PixelFormat,
     size: Size,
@@ -328,7 +323,7 @@ fn pixels<T: Sample + Element, A: Accumulate>(
             height: to.rows,
             channels,
         };
-        plane::resample::<T, A>(bytemuck::cast_slice(bytes), from, plane, to, &axes, max, pool);
+        plane::resample::<T, f64>(bytemuck::cast_slice(bytes), from, plane, to, &axes, max, pool);
     }
     Ok(())
 }

@@ -3,8 +3,6 @@
 //! `unsafe` comes with the kernels' macro: it calls the AVX2 compilation after asking the processor for AVX2.
 #![allow(unsafe_code)]
 
-use std::ops::{AddAssign, Mul};
-
 use super::axis::Axis;
 use crate::{
     Pool,
@@ -38,11 +36,14 @@ impl Grid {
 }
 
 /// A number that sums are made in.
-pub(super) trait Accumulate: bytemuck::Pod + Mul<Output = Self> + AddAssign + Default {
+pub(super) trait Accumulate: bytemuck::Pod + Default {
     fn from_f64(value: f64) -> Self;
     fn from_f32(value: f32) -> Self;
     fn to_f64(self) -> f64;
     fn to_f32(self) -> f32;
+    /// `self + sample * weight`. In f64 it is fused, which is what linear algebra libraries do: values that lie
+    /// exactly between two codes then round as theirs do.
+    fn plus(self, sample: Self, weight: Self) -> Self;
 }
 
 impl Accumulate for f32 {
@@ -62,6 +63,10 @@ impl Accumulate for f32 {
     fn to_f32(self) -> f32 {
         self
     }
+    #[inline(always)]
+    fn plus(self, sample: Self, weight: Self) -> Self {
+        self + sample * weight
+    }
 }
 
 impl Accumulate for f64 {
@@ -80,6 +85,10 @@ impl Accumulate for f64 {
     #[inline(always)]
     fn to_f32(self) -> f32 {
         self as f32
+    }
+    #[inline(always)]
+    fn plus(self, sample: Self, weight: Self) -> Self {
+        sample.mul_add(weight, self)
     }
 }
 
@@ -178,7 +187,7 @@ row_kernel! {
             let columns = block[start..start + length * LANES].chunks_exact(LANES);
             for (column, weight) in columns.zip(&weights[x * axis.taps..][..length]) {
                 for (sum, sample) in sum.iter_mut().zip(column) {
-                    *sum += *sample * *weight;
+                    *sum = sum.plus(*sample, *weight);
                 }
             }
             let at = x * to.channels + channel;
@@ -196,7 +205,7 @@ row_kernel! {
         sums.fill(A::default());
         for (row, weight) in rows.chunks_exact(width).zip(weights) {
             for (sum, sample) in sums.iter_mut().zip(row) {
-                *sum += *sample * *weight;
+                *sum = sum.plus(*sample, *weight);
             }
         }
     }
