@@ -38,6 +38,7 @@ demo: fetch-demo ## enlarge two clips with real weights and show the result (abo
 test: setup fetch-test-models ## every test
 	cargo nextest run --workspace --cargo-profile ci --locked -E 'not binary(goldens)'
 	cargo test --workspace --doc $(CARGO_CI)
+	python3 -m unittest discover -s scripts
 	@$(MAKE) goldens
 
 goldens: ## recorded reference cases; KINORA_GOLDENS (folders) and KINORA_GOLDENS_FILTER (part of a name) choose

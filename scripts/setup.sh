@@ -45,5 +45,5 @@ for component in rustfmt clippy; do
 done
 
 # --- tools, and the command itself -----------------------------------------------------------------------------------
-python3 scripts/fetch_tools.py
+python3 scripts/fetch_tools.py --pip
 cargo build --profile ci --locked -p kinora
