@@ -44,5 +44,6 @@ for name in carphone.2x drawn.4x; do
     python3 scripts/show_report.py "$out/$name.json"
 done
 echo
+echo "all of it took $SECONDS s"
 echo "results     $out/carphone.2x.mp4, $out/drawn.4x.mkv"
 echo "to compare  $out/carphone.2x.png, $out/drawn.4x.png (left the source enlarged bicubic, right kinora)"
