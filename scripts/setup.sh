@@ -29,7 +29,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     command -v apt-get >/dev/null || need "these packages are missing and there is no apt-get: ${missing[*]}"
     echo "setup: installing ${missing[*]}"
     "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 # --- Rust: the version that Cargo.toml asks for ----------------------------------------------------------------------
