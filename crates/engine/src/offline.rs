@@ -339,7 +339,7 @@ impl<'a> Run<'a> {
                 planned: self.planned.0,
             });
         }
-        let sink = sink.finish()?;
+        let sink = self.busy[4].during(&self.clock, || sink.finish())?;
         progress.complete();
         let snapshot = progress.snapshot((self.clock)());
         (self.events)(Event::Progress {

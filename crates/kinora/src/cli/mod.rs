@@ -38,7 +38,7 @@ kinora COMMAND --help shows a command's flags.";
     name = "kinora",
     version,
     about = "kinora turns video into better or other video",
-    help_template = "{about}\n\nUsage: {usage}\n\n{after-help}\n",
+    help_template = "{about}\n\nUsage: {usage}{after-help}\n",
     after_help = OVERVIEW,
     disable_help_subcommand = true,
     max_term_width = 100

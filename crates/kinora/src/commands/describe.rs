@@ -1,6 +1,7 @@
 use kinora_pipeline::{Change, DependsOn, Order, ParamSpec, Restart};
 use serde_json::Map;
 
+use super::list::table;
 use crate::{app::App, cli::Describe, failure::Failure};
 
 pub(crate) fn run(app: &App, flags: &Describe) -> Result<(), Failure> {
@@ -28,6 +29,7 @@ pub(crate) fn run(app: &App, flags: &Describe) -> Result<(), Failure> {
     let mut text = format!("{}   {}\n  {}\n", about.name, about.about, facts.join(", "));
     let defaults = registry.parse(&flags.processor, &Map::new())?;
     let specs = registry.specs(&flags.processor)?;
+    let mut rows = Vec::new();
     for (change, title) in [
         (Change::Live, "LIVE"),
         (Change::Prepare, "PREPARED"),
@@ -35,20 +37,22 @@ pub(crate) fn run(app: &App, flags: &Describe) -> Result<(), Failure> {
     ] {
         for (at, spec) in specs.iter().filter(|spec| spec.change == change).enumerate() {
             let title = if at == 0 { title } else { "" };
-            let default = defaults
-                .json()
-                .get(spec.name)
-                .map_or_else(String::new, |value| match value {
-                    serde_json::Value::Null => String::new(),
-                    value => format!(", default {value}"),
-                });
-            text.push_str(&format!(
-                "  {title:<9} {:<10} {:<34} {}\n",
-                spec.name,
+            let default = match defaults.json().get(spec.name) {
+                None | Some(serde_json::Value::Null) => String::new(),
+                Some(serde_json::Value::String(word)) => format!(", default {word}"),
+                Some(value) => format!(", default {value}"),
+            };
+            rows.push(vec![
+                format!("  {title:<9}"),
+                spec.name.to_owned(),
                 kind(spec) + &default,
-                spec.about
-            ));
+                spec.about.to_owned(),
+            ]);
         }
+    }
+    if !rows.is_empty() {
+        text.push_str(&table(&rows));
+        text.push('\n');
     }
     let ports = |ports: &[kinora_pipeline::Port]| {
         ports
@@ -61,7 +65,7 @@ pub(crate) fn run(app: &App, flags: &Describe) -> Result<(), Failure> {
         .collect();
     let gives: Vec<String> = std::iter::once("image".to_owned()).chain(ports(&about.gives)).collect();
     text.push_str(&format!(
-        "  NEEDS     {}      GIVES {}",
+        "  NEEDS       {}      GIVES {}",
         needs.join(", "),
         gives.join(", ")
     ));

@@ -1,0 +1,235 @@
+//! Jobs on real files: every frame, in order, with its own time, and everything beside the picture kept.
+
+use std::fs;
+
+use serde_json::Value as Json;
+
+use crate::command::{clip, frame_hashes, make, run};
+
+fn probe(home: &std::path::Path, name: &str, what: &str) -> String {
+    let output = std::process::Command::new("ffprobe")
+        .current_dir(home)
+        .args(["-v", "error", "-of", "csv=p=0"])
+        .args(what.split(' '))
+        .arg(name)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn identity_into_a_lossless_file_keeps_every_frame_and_time() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    // Irregular times, a start that is not zero, B-frames.
+    #[rustfmt::skip]
+    make(home, &["-f", "lavfi", "-i", "testsrc2=size=62x46:rate=60", "-vf", "select='not(mod(n\\,7))+not(mod(n\\,5))',setpts=PTS+1.4/TB",
+        "-fps_mode", "passthrough", "-frames:v", "40", "-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p",
+        "-video_track_timescale", "90000", "vfr.mp4"]);
+    let ran = run(
+        home,
+        [
+            "run", "vfr.mp4", "out.mp4", "-p", "identity", "--codec", "h264", "--crf", "0",
+        ],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(frame_hashes(home, "out.mp4"), frame_hashes(home, "vfr.mp4"));
+    let times = |name| probe(home, name, "-select_streams v:0 -show_entries frame=pts_time");
+    assert_eq!(times("out.mp4"), times("vfr.mp4"));
+}
+
+#[test]
+fn sound_subtitles_chapters_and_tags_come_along() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    fs::write(home.join("words.srt"), "1\n00:00:00,100 --> 00:00:00,900\nhello\n").unwrap();
+    fs::write(
+        home.join("meta.txt"),
+        ";FFMETADATA1\ntitle=A title\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\ntitle=one\n\
+         [CHAPTER]\nTIMEBASE=1/1000\nSTART=500\nEND=1000\ntitle=two\n",
+    )
+    .unwrap();
+    #[rustfmt::skip]
+    make(home, &["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=24", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
+        "-f", "lavfi", "-i", "sine=frequency=880:sample_rate=48000", "-i", "words.srt", "-i", "meta.txt", "-t", "1",
+        "-map", "0", "-map", "1", "-map", "2", "-map", "3", "-map_metadata", "4", "-map_chapters", "4",
+        "-c:v", "libx264", "-c:a", "aac", "-c:s", "srt", "-metadata:s:a:1", "language=deu", "rich.mkv"]);
+    let ran = run(home, ["run", "rich.mkv", "-p", "invert"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let out = "rich.invert.mkv";
+    let kinds = probe(home, out, "-show_entries stream=codec_name");
+    assert_eq!(
+        kinds.split_whitespace().collect::<Vec<_>>(),
+        ["h264", "aac", "aac", "subrip"]
+    );
+    assert!(probe(home, out, "-show_entries stream_tags=language").contains("deu"));
+    assert!(probe(home, out, "-show_entries format_tags=title").contains("A title"));
+    assert!(probe(home, out, "-show_chapters").lines().count() >= 2);
+    let sound = |name| {
+        let output = std::process::Command::new("ffmpeg")
+            .current_dir(home)
+            .args(["-v", "error", "-i", name, "-map", "0:a", "-c", "copy", "-f", "md5", "-"])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(sound(out), sound("rich.mkv"), "sound is copied bit for bit");
+}
+
+#[test]
+fn a_part_is_the_frames_that_were_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 48);
+    let all = frame_hashes(home, "a.mp4");
+    for (args, from, to) in [
+        (vec!["--start", "5f", "--end", "9f"], 5, 9),
+        (vec!["--start", "0.5s", "--duration", "0.25s"], 12, 18),
+        (vec!["--duration", "7f"], 0, 7),
+        (vec!["--start", "40f"], 40, 48),
+    ] {
+        let mut line = vec!["run", "a.mp4", "part.mkv", "-y", "-p", "identity", "--codec", "ffv1"];
+        line.extend(&args);
+        let ran = run(home, &line);
+        assert_eq!(ran.code, Some(0), "{args:?}: {}", ran.stderr);
+        assert_eq!(frame_hashes(home, "part.mkv"), all[from..to], "{args:?}");
+    }
+}
+
+#[test]
+fn duplicates_are_counted_and_the_report_says_where_the_time_went() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    // Every picture stands for three frames, losslessly.
+    #[rustfmt::skip]
+    make(home, &["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=8", "-vf", "fps=24", "-frames:v", "30", "-c:v", "ffv1", "threes.mkv"]);
+    let ran = run(
+        home,
+        [
+            "run",
+            "threes.mkv",
+            "out.mkv",
+            "-p",
+            "device_stub",
+            "--set",
+            "device_stub.ms=1",
+            "--codec",
+            "ffv1",
+            "--report",
+            "r.json",
+        ],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("skipped    20 exact duplicates"), "{}", ran.stderr);
+    let report: Json = serde_json::from_str(&fs::read_to_string(home.join("r.json")).unwrap()).unwrap();
+    assert_eq!(
+        (report["frames_in"].as_u64(), report["frames_out"].as_u64()),
+        (Some(30), Some(30))
+    );
+    assert_eq!(report["duplicates"], 20);
+    let steps = report["steps"].as_array().unwrap();
+    assert!(
+        steps
+            .iter()
+            .any(|step| step["name"] == "device_stub" && step["frames"] == 10),
+        "{steps:?}"
+    );
+    let hashes = frame_hashes(home, "out.mkv");
+    assert_eq!(hashes.len(), 30);
+    assert!(hashes.chunks(3).all(|three| three.iter().all(|hash| *hash == three[0])));
+}
+
+#[test]
+fn json_lines_begin_with_the_plan_and_end_with_done() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 24);
+    let ran = run(home, ["run", "a.mp4", "-p", "invert", "--progress", "json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let lines: Vec<Json> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["v"] == 1 && line["t"].is_number() && line["event"].is_string())
+    );
+    assert_eq!(lines.first().unwrap()["event"], "plan");
+    assert_eq!(lines.last().unwrap()["event"], "done");
+    assert_eq!(lines.last().unwrap()["frames"], 24);
+    let percents: Vec<f64> = lines
+        .iter()
+        .filter(|l| l["event"] == "progress")
+        .map(|l| l["percent"].as_f64().unwrap())
+        .collect();
+    assert!(percents.is_sorted() && percents.last() == Some(&100.0), "{percents:?}");
+
+    let ran = run(home, ["run", "nope.mp4", "-p", "invert", "--progress", "json"]);
+    let error: Json = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (error["event"].as_str(), error["code"].as_str(), error["exit"].as_i64()),
+        (Some("error"), Some("input.missing"), Some(3))
+    );
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 5);
+    let ran = run(
+        home,
+        [
+            "run",
+            "a.mp4",
+            "-p",
+            "resize,invert",
+            "--set",
+            "resize.scale=2",
+            "--dry-run",
+        ],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("128x96") && ran.stderr.contains("convert yuv420p"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(fs::read_dir(home).unwrap().count(), 1);
+}
+
+#[test]
+fn t02_names_with_everything_in_them_work() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 3);
+    let long = format!("{}.mp4", "n".repeat(200));
+    for name in [
+        "-x.mp4",
+        "with 'quotes' \"and\" spaces.mp4",
+        "line\nbreak.mp4",
+        "concat:a.mp4",
+        "img%03d.mp4",
+        "ünï✓.mp4",
+        &long,
+    ] {
+        fs::copy(home.join("a.mp4"), home.join(name)).unwrap();
+        let ran = run(
+            home,
+            [
+                "run",
+                "-p",
+                "identity",
+                "--input",
+                &format!("./{name}"),
+                "-o",
+                "out %d [x].mkv",
+                "-y",
+            ],
+        );
+        assert_eq!(ran.code, Some(0), "{name:?}: {}", ran.stderr);
+        assert_eq!(frame_hashes(home, "out %d [x].mkv").len(), 3);
+    }
+}

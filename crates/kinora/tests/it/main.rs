@@ -1,0 +1,17 @@
+//! Promises of the whole: the command as its users meet it, and the rules of the house.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test says what broke by panicking, and what it skipped aloud"
+)]
+
+mod command;
+mod errors;
+mod house;
+mod jobs;
+mod recipe;
+mod steering;
+mod transcripts;
+mod upscaling;
