@@ -2,3 +2,4 @@
 
 mod ncnn_networks;
 mod support;
+mod tiles;
