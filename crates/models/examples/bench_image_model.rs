@@ -24,7 +24,10 @@ fn main() {
     let number = |i: usize, default: usize| rest.get(i).map_or(default, |s: &String| s.parse().unwrap());
     let (frames, threads) = (number(0, 10), number(1, 2));
     let search = RuntimeSearch {
-        environment: vec![("ORT_DYLIB_PATH".into(), std::env::var_os("ORT_DYLIB_PATH").unwrap().into())],
+        environment: vec![(
+            "ORT_DYLIB_PATH".into(),
+            std::env::var_os("ORT_DYLIB_PATH").unwrap().into(),
+        )],
         ..Default::default()
     };
     let cache = std::env::temp_dir().join("kinora-bench");
@@ -41,12 +44,21 @@ fn main() {
         dump: rest.get(2).map(PathBuf::from),
         ..Default::default()
     };
-    let source = ModelSource::Ncnn { param: param.into(), bin: bin.into() };
+    let source = ModelSource::Ncnn {
+        param: param.into(),
+        bin: bin.into(),
+    };
     let start = Instant::now();
     let model = ImageModel::open(&source, &ImageModelSpec::default(), &runtime, &options, &cache).unwrap();
     let load = start.elapsed();
-    let size = PictureSize { batch: 1, height: height.parse().unwrap(), width: width.parse().unwrap() };
-    let x: Vec<f32> = (0..3 * size.height * size.width).map(|i| ((i * 2_654_435_761) >> 8 & 0xff) as f32 / 255.0).collect();
+    let size = PictureSize {
+        batch: 1,
+        height: height.parse().unwrap(),
+        width: width.parse().unwrap(),
+    };
+    let x: Vec<f32> = (0..3 * size.height * size.width)
+        .map(|i| ((i * 2_654_435_761) >> 8 & 0xff) as f32 / 255.0)
+        .collect();
     let mut y = vec![0.0; model.output_len(size).unwrap()];
     model.run(&x, size, &mut y).unwrap();
     let (mut best_wall, mut best_cpu, mut sum_cpu) = (f64::MAX, f64::MAX, 0.0);

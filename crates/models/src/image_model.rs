@@ -1,12 +1,14 @@
 //! A network that turns a picture into a picture, whatever file it came from.
 
 mod geometry;
+mod reach;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use geometry::{Fit, Geometry, reflect};
+pub(crate) use geometry::reflect;
+use geometry::{Fit, Geometry};
 use kinora_nn::{
     ExecutablePool, ExecutionReport, LoadOptions, Net, Runtime, TensorView, TensorViewMut, WeightCache, element_count,
 };
@@ -52,8 +54,8 @@ struct Scratch {
 impl ImageModel {
     /// Reads the files, loads the network and finds out how its output lies over its input.
     ///
-    /// `cache_dir` holds what is made from the files once: f32 weights, and packed networks if `options.cache` is not
-    /// set elsewhere.
+    /// `cache_dir` holds what is made from the files once: f32 weights, and packed networks unless `options.cache` names
+    /// another folder for them.
     pub fn open(
         source: &ModelSource,
         spec: &ImageModelSpec,
@@ -62,6 +64,10 @@ impl ImageModel {
         cache_dir: &Path,
     ) -> Result<Self> {
         let cache = WeightCache::new(&cache_dir.join("weights"));
+        let options = &LoadOptions {
+            cache: Some(options.cache.clone().unwrap_or_else(|| cache_dir.join("packed"))),
+            ..options.clone()
+        };
         match source {
             ModelSource::Ncnn { param, bin } => {
                 let net = ncnn::load(param, bin, spec.input.as_deref(), spec.output.as_deref(), &cache)?;
@@ -84,7 +90,7 @@ impl ImageModel {
     ) -> Result<Self> {
         let channels = picture_channels(&net, path)?;
         let geometry = Geometry::of(&net, channels, path, spec)?;
-        let radius = geometry::receptive_radius(&net, &geometry, channels);
+        let radius = reach::receptive_radius(&net, &geometry, channels);
         let pool = ExecutablePool::load(runtime, &net, options)?;
         Ok(Self {
             pool,
@@ -136,6 +142,15 @@ impl ImageModel {
     /// Ends all runs.
     pub fn cancel(&self) {
         self.pool.cancel();
+    }
+
+    /// Bytes of the largest set of values that are alive at once in a run of a size: what its memory grows by.
+    pub fn activation_bytes(&self, size: PictureSize) -> Result<u64> {
+        let fit = self.fit(size.height, size.width)?;
+        let batch = size.batch * CHANNELS / self.channels;
+        Ok(self
+            .net
+            .peak_activation_bytes(&[&[batch, self.channels, fit.height, fit.width]])?)
     }
 
     /// Number of floats of the output for a size; `None` when it does not fit the address space.

@@ -4,6 +4,7 @@ mod error;
 pub mod image_model;
 pub mod ncnn;
 mod source;
+pub mod tiling;
 pub mod zoo;
 
 pub use error::{ModelError, Result};

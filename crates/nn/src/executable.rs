@@ -7,7 +7,7 @@ use crate::net::Net;
 use crate::report::{ExecutionReport, MemoryPlan};
 use crate::runtime::{CPU_PROVIDER, CancelToken, Level, ModelSource, OPENVINO_PROVIDER, Runtime, Session, SessionSpec};
 use crate::tensor::{DType, TensorInfo, TensorView, TensorViewMut, element_count};
-use crate::{DeviceChoice, LoadOptions, Precision, WeightsMode, probe};
+use crate::{DeviceChoice, LoadOptions, Precision, WeightsMode, packed, probe};
 
 /// An ONNX model that was read and checked by its importer, to be run as it is.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct OnnxFile {
     pub bytes: Arc<[u8]>,
     /// Folder below which its external data lies, where it has any.
     pub folder: Option<PathBuf>,
+    /// Hash of the contents of its external data.
+    pub weights_hash: u128,
     /// Bytes of its weights, for the memory plan.
     pub weights_bytes: u64,
 }
@@ -39,7 +41,7 @@ impl Program<'_> {
                 let lowered = lower(net, Form::Plain)?;
                 Ok((xxhash_rust::xxh3::xxh3_128(&lowered.bytes), lowered.weights_hash))
             }
-            Self::Onnx(file) => Ok((xxhash_rust::xxh3::xxh3_128(&file.bytes), 0)),
+            Self::Onnx(file) => Ok((xxhash_rust::xxh3::xxh3_128(&file.bytes), file.weights_hash)),
         }
     }
 }
@@ -112,25 +114,15 @@ impl Executable {
             level: Level::All,
             save: None,
         };
-        let session = Session::load(runtime, model.name(), model.source(), &spec)?;
+        let Loaded {
+            session,
+            weights,
+            built,
+            note,
+            memory,
+        } = load_session(runtime, &model, &spec, options)?;
         let nodes = session.nodes_per_provider()?;
         let provider = check_provider(device, &nodes)?;
-        let weights = if options.weights == WeightsMode::Lean {
-            WeightsMode::Lean
-        } else {
-            WeightsMode::Fast
-        };
-        let bytes = model.weights_bytes();
-        let memory = match weights {
-            WeightsMode::Lean => MemoryPlan {
-                mapped_bytes: bytes,
-                ..Default::default()
-            },
-            _ => MemoryPlan {
-                private_bytes: bytes,
-                ..Default::default()
-            },
-        };
         let mut executable = Self {
             net: model.name().to_owned(),
             session,
@@ -149,8 +141,8 @@ impl Executable {
                 probe: None,
                 form: model.form(),
                 weights,
-                packed_built: false,
-                note: None,
+                packed_built: built,
+                note,
                 memory,
                 threads: spec.threads,
                 spinning: spec.spinning,
@@ -255,8 +247,14 @@ impl Model<'_> {
 
     pub(crate) fn source(&self) -> ModelSource<'_> {
         match self {
-            Self::Lowered(l) => ModelSource::Bytes(&l.bytes, l.folder.as_deref()),
-            Self::File(f) => ModelSource::Bytes(&f.bytes, f.folder.as_deref()),
+            Self::Lowered(l) => ModelSource {
+                bytes: &l.bytes,
+                folder: l.folder.as_deref(),
+            },
+            Self::File(f) => ModelSource {
+                bytes: &f.bytes,
+                folder: f.folder.as_deref(),
+            },
         }
     }
 
@@ -267,12 +265,116 @@ impl Model<'_> {
         }
     }
 
-    fn form(&self) -> &'static str {
+    pub(crate) fn weights_hash(&self) -> u128 {
+        match self {
+            Self::Lowered(l) => l.weights_hash,
+            Self::File(f) => f.weights_hash,
+        }
+    }
+
+    pub(crate) fn form(&self) -> &'static str {
         match self {
             Self::Lowered(l) => l.form.name(),
             Self::File(_) => "file",
         }
     }
+}
+
+/// A session and what to say about its weights.
+struct Loaded {
+    session: Session,
+    weights: WeightsMode,
+    built: bool,
+    note: Option<String>,
+    memory: MemoryPlan,
+}
+
+/// Loads a model in the way that `options.weights` and the device allow.
+fn load_session(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, options: &LoadOptions) -> Result<Loaded> {
+    let bytes = model.weights_bytes();
+    let asked = options.weights;
+    let mut note = None;
+    if matches!(asked, WeightsMode::Auto | WeightsMode::Packed) {
+        match load_packed(runtime, model, spec, options) {
+            Ok(Some(p)) => {
+                let memory = MemoryPlan {
+                    packed_bytes: p.bytes,
+                    ..Default::default()
+                };
+                return Ok(Loaded {
+                    session: p.session,
+                    weights: WeightsMode::Packed,
+                    built: p.built,
+                    note,
+                    memory,
+                });
+            }
+            Ok(None) => {}
+            // A cache that cannot be written must not stop the work, unless it was asked for.
+            Err(error) if asked == WeightsMode::Auto => note = Some(format!("not packed: {error}")),
+            Err(error) => return Err(error),
+        }
+    }
+    let session = Session::load(runtime, model.name(), model.source(), spec)?;
+    let (weights, memory) = match asked {
+        WeightsMode::Lean => (
+            WeightsMode::Lean,
+            MemoryPlan {
+                mapped_bytes: bytes,
+                ..Default::default()
+            },
+        ),
+        _ => (
+            WeightsMode::Fast,
+            MemoryPlan {
+                private_bytes: bytes,
+                ..Default::default()
+            },
+        ),
+    };
+    Ok(Loaded {
+        session,
+        weights,
+        built: false,
+        note,
+        memory,
+    })
+}
+
+fn load_packed(
+    runtime: &Runtime,
+    model: &Model<'_>,
+    spec: &SessionSpec,
+    options: &LoadOptions,
+) -> Result<Option<packed::Packed>> {
+    let must = options.weights == WeightsMode::Packed;
+    let cannot = |why: &str| NnError::Unavailable {
+        asked: "packed weights".into(),
+        why: why.into(),
+    };
+    if spec.device != DeviceChoice::Cpu {
+        return if must {
+            Err(cannot("only the CPU provider can save them"))
+        } else {
+            Ok(None)
+        };
+    }
+    let Some(cache) = &options.cache else {
+        return if must {
+            Err(cannot("no cache folder was given"))
+        } else {
+            Ok(None)
+        };
+    };
+    let folder = packed::entry_folder(cache, runtime, model);
+    // An entry that the runtime refuses is built again, as a damaged one is.
+    if let Ok(Some(found)) = packed::load(runtime, model, spec, &folder) {
+        return Ok(Some(found));
+    }
+    if !must && model.weights_bytes() > packed::BUILD_AT_ONCE {
+        return Ok(None);
+    }
+    packed::build(runtime, model, spec, &folder).map(Some)
 }
 
 fn choose_device(runtime: &Runtime, asked: DeviceChoice) -> Result<DeviceChoice> {
@@ -358,8 +460,5 @@ fn dump(folder: &std::path::Path, program: &Program<'_>, model: &Model<'_>) -> R
     if let Program::Net(net) = program {
         write(format!("{name}.net.txt"), net.to_string().as_bytes())?;
     }
-    let ModelSource::Bytes(bytes, _) = model.source() else {
-        return Ok(());
-    };
-    write(format!("{name}.{}.onnx", model.form()), bytes)
+    write(format!("{name}.{}.onnx", model.form()), model.source().bytes)
 }

@@ -14,6 +14,7 @@ mod lower;
 mod net;
 mod op;
 mod options;
+mod packed;
 mod pool;
 mod probe;
 mod report;

@@ -50,6 +50,16 @@ impl Net {
         &self.types[value.0]
     }
 
+    /// Values of the inputs, in the order in which they were declared.
+    pub fn input_values(&self) -> impl Iterator<Item = Value> + '_ {
+        self.inputs.iter().map(|(_, v)| *v)
+    }
+
+    /// Values of the outputs, in the order in which they were declared.
+    pub fn output_values(&self) -> impl Iterator<Item = Value> + '_ {
+        self.outputs.iter().map(|(_, v)| *v)
+    }
+
     /// Inputs in the order in which they were declared.
     pub fn inputs(&self) -> Vec<TensorInfo> {
         self.infos(&self.inputs)
@@ -121,6 +131,36 @@ impl Net {
                     })
             })
             .collect()
+    }
+
+    /// Bytes of the largest set of values that are alive at once when operations run in order, for given input shapes.
+    /// The runtime may need less (results written over operands) or somewhat more (reordered copies).
+    pub fn peak_activation_bytes(&self, shapes: &[&[usize]]) -> Result<u64> {
+        let types = self.types_for(shapes)?;
+        let bytes = |v: &Value| -> u64 {
+            let ty = &types[v.0];
+            ty.shape.iter().map(|d| d.known().unwrap_or(1) as u64).product::<u64>() * ty.dtype.size() as u64
+        };
+        let mut last_use: HashMap<Value, usize> = HashMap::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            for v in &node.inputs {
+                last_use.insert(*v, i);
+            }
+        }
+        for (_, v) in &self.outputs {
+            last_use.insert(*v, usize::MAX);
+        }
+        let mut alive: u64 = self.inputs.iter().map(|(_, v)| bytes(v)).sum();
+        let mut peak = alive;
+        for (i, node) in self.nodes.iter().enumerate() {
+            alive += node.outputs.iter().map(bytes).sum::<u64>();
+            peak = peak.max(alive);
+            let mut ended: Vec<&Value> = node.inputs.iter().filter(|v| last_use.get(v) == Some(&i)).collect();
+            ended.sort_unstable();
+            ended.dedup();
+            alive -= ended.into_iter().map(bytes).sum::<u64>();
+        }
+        Ok(peak)
     }
 
     fn types_for(&self, shapes: &[&[usize]]) -> Result<Vec<TensorType>> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kinora_nn::{Dim, Net, Op, Value};
+use kinora_nn::{Dim, Net};
 
 use crate::ImageModelSpec;
 use crate::error::{ModelError, Result};
@@ -165,19 +165,13 @@ impl Geometry {
 }
 
 /// Index of the mirrored pixel `i` of a row of `n`; the outermost pixels are not repeated. Works for any `i`.
-pub(super) fn reflect(i: isize, n: usize) -> usize {
+pub(crate) fn reflect(i: isize, n: usize) -> usize {
     if n <= 1 {
         return 0;
     }
     let period = 2 * (n as isize - 1);
     let i = i.rem_euclid(period);
     (if i < n as isize { i } else { period - i }) as usize
-}
-
-/// Distance in input pixels beyond which nothing reaches an output pixel.
-pub(super) fn receptive_radius(_net: &Net, _geometry: &Geometry, _channels: usize) -> Option<usize> {
-    let _ = |_: &Op, _: Value| {};
-    None
 }
 
 #[cfg(test)]

@@ -14,3 +14,4 @@ mod pulling;
 mod pulling_at_once;
 mod real_pull;
 mod support;
+mod tiles;

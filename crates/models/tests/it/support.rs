@@ -67,6 +67,15 @@ impl Case {
         (view.shape().to_vec(), values)
     }
 
+    /// A tensor of 32-bit integers.
+    pub(crate) fn integers(&self, name: &str) -> Vec<usize> {
+        let tensors = SafeTensors::deserialize(&self.io).unwrap();
+        let data = tensors.tensor(name).unwrap().data().to_vec();
+        data.chunks_exact(4)
+            .map(|b| i32::from_le_bytes(b.try_into().unwrap()) as usize)
+            .collect()
+    }
+
     /// Largest error over tolerance; at most 1 passes.
     pub(crate) fn error_over_tolerance(&self, got: &[f32], want: &[f32]) -> f64 {
         assert_eq!(got.len(), want.len());

@@ -59,8 +59,15 @@ pub(super) fn prelu(g: &mut Graph<'_>, slopes: &Weight, x: String, shape: &[Dim]
             return Ok(());
         }
         if values.len() == channels {
-            let depthwise = [("group", Attribute::Int(channels as i64)), ("kernel_shape", Attribute::Ints(vec![1, 1]))];
-            let minus = g.derived(&format!("minus_{channels}"), &[channels, 1, 1, 1], &vec![-1.0; channels])?;
+            let depthwise = [
+                ("group", Attribute::Int(channels as i64)),
+                ("kernel_shape", Attribute::Ints(vec![1, 1])),
+            ];
+            let minus = g.derived(
+                &format!("minus_{channels}"),
+                &[channels, 1, 1, 1],
+                &vec![-1.0; channels],
+            )?;
             let turned = g.node("Conv", &[x.clone(), minus], &depthwise);
             let below = g.node("Relu", &[turned], &[]);
             let rest: Vec<f32> = values.iter().map(|s| 1.0 - s).collect();

@@ -13,11 +13,15 @@ use crate::error::{NnError, Result};
 
 /// Version of the ONNX Runtime library in `path`, which must be one and new enough.
 pub(super) fn check(path: &Path) -> Result<String> {
-    let unusable = |why: String| NnError::RuntimeUnusable { path: path.to_path_buf(), why };
+    let unusable = |why: String| NnError::RuntimeUnusable {
+        path: path.to_path_buf(),
+        why,
+    };
     looks_like_a_library(path).map_err(unusable)?;
     // SAFETY: loading a library runs its constructors. The file comes from the documented search order only, that is,
     // from the user or from folders the user's program owns.
-    let library = unsafe { libloading::Library::new(path) }.map_err(|e| unusable(format!("it cannot be loaded: {e}")))?;
+    let library =
+        unsafe { libloading::Library::new(path) }.map_err(|e| unusable(format!("it cannot be loaded: {e}")))?;
     // SAFETY: the symbol has this type in every release of ONNX Runtime (onnxruntime_c_api.h).
     let entry = unsafe { library.get::<unsafe extern "C" fn() -> *const OrtApiBase>(b"OrtGetApiBase\0") };
     let entry =
@@ -35,13 +39,19 @@ pub(super) fn check(path: &Path) -> Result<String> {
     match numbers.as_slice() {
         [1, minor, ..] if *minor >= MINIMUM_MINOR => {}
         [1, ..] => {
-            return Err(NnError::RuntimeTooOld { path: path.to_path_buf(), found: version, minimum: MINIMUM_MINOR });
+            return Err(NnError::RuntimeTooOld {
+                path: path.to_path_buf(),
+                found: version,
+                minimum: MINIMUM_MINOR,
+            });
         }
         _ => return Err(unusable(format!("it says it is version `{version}`, not 1.x"))),
     }
     // SAFETY: as above; the table is asked for the interface the binding will use.
     if unsafe { (base.GetApi)(MINIMUM_MINOR) }.is_null() {
-        return Err(unusable(format!("version {version} does not offer interface {MINIMUM_MINOR}")));
+        return Err(unusable(format!(
+            "version {version} does not offer interface {MINIMUM_MINOR}"
+        )));
     }
     Ok(version)
 }
@@ -53,12 +63,17 @@ fn looks_like_a_library(path: &Path) -> Result<(), String> {
     if !file.metadata().map_err(|e| e.to_string())?.is_file() {
         return Err("it is not a file".into());
     }
-    file.read_exact(&mut start).map_err(|_| "it is not a shared library (too short)".to_owned())?;
+    file.read_exact(&mut start)
+        .map_err(|_| "it is not a shared library (too short)".to_owned())?;
     let known = [
         *b"\x7fELF",
         0xfeed_facf_u32.to_le_bytes(),
         0xfeed_facf_u32.to_be_bytes(),
         0xcafe_babe_u32.to_be_bytes(),
     ];
-    if known.contains(&start) || start.starts_with(b"MZ") { Ok(()) } else { Err("it is not a shared library".into()) }
+    if known.contains(&start) || start.starts_with(b"MZ") {
+        Ok(())
+    } else {
+        Err("it is not a shared library".into())
+    }
 }

@@ -27,13 +27,11 @@ pub(crate) enum Level {
     All,
 }
 
-/// What a session is made from.
+/// What a session is made from: a ModelProto in memory whose external data lies below a folder.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum ModelSource<'a> {
-    /// A ModelProto in memory whose external data lies below a folder.
-    Bytes(&'a [u8], Option<&'a Path>),
-    /// A model file with its external data beside it.
-    File(&'a Path),
+pub(crate) struct ModelSource<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) folder: Option<&'a Path>,
 }
 
 /// How a session is made.
@@ -149,11 +147,7 @@ impl Session {
             },
             _ => failed(e),
         })?;
-        let inner = match source {
-            ModelSource::Bytes(bytes, _) => builder.commit_from_memory(bytes),
-            ModelSource::File(path) => builder.commit_from_file(path),
-        }
-        .map_err(failed)?;
+        let inner = builder.commit_from_memory(source.bytes).map_err(failed)?;
         let memory =
             MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default).map_err(failed)?;
         let info = |outlet: &ort::value::Outlet| tensor_info(name, outlet.name(), outlet.dtype());
@@ -440,7 +434,7 @@ fn configure(runtime: &Runtime, source: ModelSource<'_>, spec: &SessionSpec) -> 
         .with_optimization_level(level)?
         .with_prepacking(spec.prepacking)?
         .with_config_entry("session.record_ep_graph_assignment_info", "1")?;
-    if let ModelSource::Bytes(_, Some(folder)) = source {
+    if let Some(folder) = source.folder {
         let folder = folder
             .to_str()
             .ok_or_else(|| ort::Error::new("the folder of the weights is not valid text"))?;

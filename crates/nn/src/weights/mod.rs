@@ -10,6 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+pub(crate) use cache::temporary_name;
 pub use cache::{WeightCache, WeightWriter};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
