@@ -13,6 +13,7 @@ use kinora_frame::{ColorRange, ColorSpec, Frame, Image, ImageDesc, Layout, Pixel
 
 use crate::{
     Ffmpeg, MediaError, MediaInfo, PacketIndex, Stop, VideoFacts,
+    animation::{self, Animation},
     child::{ChildProcess, LineFilter, Pipe, Start},
     clock::Lead,
     ffmpeg::{STALL, common, input_file},
@@ -142,6 +143,7 @@ pub struct Decoder {
     color: ColorSpec,
     side_data: Arc<SideData>,
     running: Option<Running>,
+    animation: Option<Animation>,
     size_changes: Arc<AtomicU64>,
     next_index: u64,
     frames: u64,
@@ -210,6 +212,7 @@ impl Decoder {
             side_data: Arc::new(facts.side_data.clone()),
             facts: facts.clone(),
             running: None,
+            animation: None,
             size_changes: Arc::default(),
             next_index: 0,
             frames: 0,
@@ -227,7 +230,11 @@ impl Decoder {
             })?);
             decoder.next_index = start.frame;
         }
-        decoder.launch()?;
+        if info.container == animation::WEBP {
+            decoder.animate()?;
+        } else {
+            decoder.launch()?;
+        }
         Ok(decoder)
     }
 
@@ -237,6 +244,9 @@ impl Decoder {
     /// [`MediaError::Stopped`], [`MediaError::ToolStalled`], [`MediaError::ToolFailed`], [`MediaError::SizeChanged`],
     /// [`MediaError::BadNut`].
     pub fn next_frame(&mut self) -> Result<Option<Frame>, MediaError> {
+        if self.animation.is_some() {
+            return self.next_picture();
+        }
         loop {
             let Some(mut running) = self.running.take() else {
                 return Ok(None);
@@ -366,6 +376,50 @@ impl Decoder {
             key: false,
             side_data: Arc::clone(&self.side_data),
         }))
+    }
+
+    /// Begins an animation that FFmpeg is not asked for.
+    fn animate(&mut self) -> Result<(), MediaError> {
+        if self.format != PixelFormat::RGBA {
+            return Err(MediaError::Setting {
+                name: "pixel format",
+                expected: "rgba for an animated WebP".to_owned(),
+                found: self.format.to_string(),
+            });
+        }
+        self.animation = Some(Animation::open(&self.info.path, self.options.max_pixels)?);
+        Ok(())
+    }
+
+    fn next_picture(&mut self) -> Result<Option<Frame>, MediaError> {
+        loop {
+            if self.options.stop.is_stopped() {
+                return Err(MediaError::Stopped);
+            }
+            let Some((buffer, pts, duration)) = self
+                .animation
+                .as_mut()
+                .map_or(Ok(None), |a| a.next(&self.options.pool))?
+            else {
+                return Ok(None);
+            };
+            if self.wanted.is_some_and(|wanted| pts < wanted) {
+                continue;
+            }
+            self.wanted = None;
+            let frame = Frame {
+                image: Image::host(self.desc(), buffer)?,
+                pts,
+                duration: Some(duration),
+                index: self.next_index,
+                key: true,
+                side_data: Arc::clone(&self.side_data),
+            };
+            self.next_index += 1;
+            self.frames += 1;
+            self.last_pts = Some(pts);
+            return Ok(Some(frame));
+        }
     }
 
     fn launch(&mut self) -> Result<(), MediaError> {

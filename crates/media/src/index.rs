@@ -103,6 +103,20 @@ impl PacketIndex {
         self.seekable
     }
 
+    /// The index of pictures that all decode alone.
+    fn of_times(times: &[Timestamp]) -> Self {
+        let base = times.first().map_or(Rational::ONE, |time| time.base);
+        let pts: Vec<i64> = times.iter().map(|time| time.ticks).collect();
+        Self {
+            base_num: base.num(),
+            base_den: base.den(),
+            durations: vec![0; pts.len()],
+            keys: pts.clone(),
+            pts,
+            seekable: true,
+        }
+    }
+
     /// The key packet `back` before the last one that is not later than `pts`; `None` before the first.
     pub(crate) fn key_before(&self, pts: Timestamp, back: usize) -> Option<Timestamp> {
         let pts = pts.rescale_floor(self.base()).ok()?;
@@ -119,6 +133,9 @@ impl Ffmpeg {
     /// [`MediaError::InputMissing`], [`MediaError::InputUnreadable`], [`MediaError::Stopped`] and those of the child.
     pub fn packet_index(&self, path: &Path, stream: usize, stop: &Stop) -> Result<PacketIndex, MediaError> {
         check_input(path)?;
+        if crate::animation::is_webp(path) {
+            return Ok(PacketIndex::of_times(&crate::animation::times(path)?));
+        }
         let mut start = Start::new(self.program(), "index", stop, STALL);
         start.args = common("error");
         start.args.push("-copyts".into());
@@ -184,7 +201,8 @@ impl Packets {
         let flags = fields
             .find_map(|field| field.strip_prefix("F=0x"))
             .map_or(FLAG_KEY, |flags| u32::from_str_radix(flags, 16).unwrap_or(0));
-        let Ok(pts) = pts.parse::<i64>() else {
+        // FFmpeg prints i64::MIN for a time it does not know.
+        let Some(pts) = pts.parse::<i64>().ok().filter(|pts| *pts != i64::MIN) else {
             self.without_time += 1;
             return;
         };
@@ -198,7 +216,7 @@ impl Packets {
 
     fn index(mut self) -> Option<PacketIndex> {
         let base = self.base?;
-        if self.shown.is_empty() {
+        if self.shown.is_empty() && self.without_time == 0 {
             return None;
         }
         self.shown.sort_unstable();
@@ -211,7 +229,6 @@ impl Packets {
             durations: self.shown.iter().map(|(_, duration)| *duration).collect(),
             pts: self.shown.into_iter().map(|(pts, _)| pts).collect(),
             keys: self.keys,
-            // FFmpeg prints i64::MIN for a time it does not know.
             seekable: !repeats && self.without_time == 0,
         })
     }

@@ -1,15 +1,19 @@
 //! Video, image and audio files in and out, through FFmpeg child processes and NUT.
 #![warn(missing_docs)]
 
+mod animation;
 mod child;
 mod clock;
 mod decode;
 mod encode;
 mod error;
 pub mod ffmpeg;
+mod images;
 mod index;
 pub mod nut;
 mod probe;
+mod sequence;
+mod verify;
 
 pub use child::Stop;
 pub use decode::{Completeness, DecodeOptions, Decoder, Deinterlace, MAX_PIXELS, SizeChange, StartAt};
@@ -19,5 +23,8 @@ pub use encode::{
 };
 pub use error::MediaError;
 pub use ffmpeg::{Ffmpeg, FfmpegSearch, FfmpegVersion};
+pub use images::{JPEG_QUALITY, Still, StillFormat, read_still, write_still};
 pub use index::PacketIndex;
 pub use probe::facts::{Chapter, FieldOrder, MediaInfo, Stream, StreamKind, VideoFacts};
+pub use sequence::{ImageSequence, NumberPattern, SequenceWriter, list_stills, natural_order};
+pub use verify::Verified;

@@ -40,6 +40,8 @@ pub(super) struct Plan<'a> {
     pixel_format: String,
     size: Size,
     kept: Vec<Kept>,
+    /// Seconds by which all times are moved, as a decimal.
+    moved: Option<String>,
     pub(super) notes: Vec<Note>,
 }
 
@@ -85,6 +87,13 @@ impl<'a> Plan<'a> {
                 });
             }
         }
+        let moved = source.and_then(|source| moved(container, source));
+        if let Some(by) = &moved {
+            notes.push(Note::TimesMoved {
+                seconds: by.clone(),
+                container: container.title(),
+            });
+        }
         let hdr = video.side_data.mastering.is_some() || video.side_data.content_light.is_some();
         if hdr && preset.hdr == HdrParameters::None {
             notes.push(Note::HdrLost { encoder: preset.name });
@@ -98,8 +107,17 @@ impl<'a> Plan<'a> {
             pixel_format,
             size,
             kept,
+            moved,
             notes,
         })
+    }
+
+    /// Size of the pictures on the pipe: padding is done before it, cutting after.
+    pub(super) fn piped_size(&self) -> Size {
+        Size::new(
+            self.size.width.max(self.video.size.width),
+            self.size.height.max(self.video.size.height),
+        )
     }
 
     pub(super) fn arguments(&self, part: &Path, lead: Lead) -> Result<Vec<OsString>, MediaError> {
@@ -209,15 +227,9 @@ impl<'a> Plan<'a> {
             first.matrix = input.resolved_matrix(self.video.size.height);
         }
         filters.push(setparams(first));
-        if self.size != self.video.size {
-            let (from, to) = (self.video.size, self.size);
-            if to.width < from.width || to.height < from.height {
-                filters.push(format!("crop={}:{}:0:0:exact=1", to.width, to.height));
-            } else {
-                filters.push(format!("pad={}:{}:0:0", to.width, to.height));
-                let (right, bottom) = (to.width - from.width, to.height - from.height);
-                filters.push(format!("fillborders=right={right}:bottom={bottom}:mode=smear"));
-            }
+        let piped = self.piped_size();
+        if self.size != piped {
+            filters.push(format!("crop={}:{}:0:0:exact=1", self.size.width, self.size.height));
         }
         if self.pixel_format != self.video.format.name() || input.range != output.range {
             let mut scale = format!(
@@ -365,6 +377,9 @@ impl<'a> Plan<'a> {
     }
 
     fn container(&self, add: &mut impl FnMut(&[&str])) {
+        if let Some(by) = &self.moved {
+            add(&["-output_ts_offset", by]);
+        }
         let den = self.video.time_base.den();
         match self.container {
             Container::Mp4 | Container::Mov => {
@@ -387,6 +402,28 @@ impl<'a> Plan<'a> {
             self.container.muxer(),
         ]);
     }
+}
+
+/// By how much all times must be moved for a container that has none before zero. A little sound before zero is the
+/// priming of its codec, which players know.
+fn moved(container: Container, source: &MediaInfo) -> Option<String> {
+    if !container.starts_at_zero() {
+        return None;
+    }
+    let picture = source
+        .video()
+        .and_then(|(_, facts)| facts.first_pts)
+        .filter(|pts| pts.ticks < 0);
+    let sound = source
+        .start
+        .filter(|start| start.seconds() < -0.1 && !matches!(container, Container::Mp4 | Container::Mov));
+    let first = match (picture, sound) {
+        (Some(picture), Some(sound)) => picture.min(sound),
+        (Some(first), None) | (None, Some(first)) => first,
+        (None, None) => return None,
+    };
+    let before = kinora_frame::Timestamp::new(first.ticks.checked_neg()?, first.base);
+    Some(before.decimal_micros())
 }
 
 fn dispositions(stream: &Stream) -> String {

@@ -86,6 +86,13 @@ impl Container {
         }
     }
 
+    /// True where no picture may stand before zero: players of MP4 hide it, the others cannot
+    /// say such a time.
+    #[must_use]
+    pub const fn starts_at_zero(self) -> bool {
+        !matches!(self, Self::Gif | Self::WebP)
+    }
+
     fn sound(self) -> Holds {
         match self {
             Self::Matroska | Self::Nut => Holds::All,

@@ -11,7 +11,6 @@ pub(super) fn of(format: PixelFormat) -> Result<[u8; 4], MediaError> {
     let code = match (format.model, format.alpha, bits) {
         (ColorModel::Gray, false, 8) => *b"Y800",
         (ColorModel::Gray, false, _) => [b'Y', b'1', 0, bits],
-        (ColorModel::Gray, true, 8 | 16) => [b'Y', b'2', 0, bits],
         (ColorModel::Yuv420, false, 8) => *b"I420",
         (ColorModel::Yuv422, false, 8) => *b"Y42B",
         (ColorModel::Yuv444, false, 8) => *b"444P",

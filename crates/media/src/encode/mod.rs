@@ -4,6 +4,7 @@ mod arguments;
 mod container;
 mod fourcc;
 mod hdr;
+mod pad;
 pub(crate) mod part;
 mod presets;
 
@@ -143,6 +144,13 @@ pub enum Note {
         /// True when something is lost: depth, chroma, opacity.
         lossy: bool,
     },
+    /// Times before zero, which the container does not have: all streams were moved by the same time.
+    TimesMoved {
+        /// Seconds, as a decimal.
+        seconds: String,
+        /// The container's name.
+        container: &'static str,
+    },
     /// HDR10 facts that this encoder cannot carry.
     HdrLost {
         /// The encoder.
@@ -160,6 +168,12 @@ impl std::fmt::Display for Note {
             Self::SizeAdjusted { from, to } => write!(f, "the encoder takes even sides only: {from} -> {to}"),
             Self::FormatConverted { from, to, lossy: true } => write!(f, "{from} is stored as {to}, which keeps less"),
             Self::FormatConverted { from, to, lossy: false } => write!(f, "{from} is stored as {to}"),
+            Self::TimesMoved { seconds, container } => {
+                write!(
+                    f,
+                    "{container} has no times before zero: everything starts {seconds} s later"
+                )
+            }
             Self::HdrLost { encoder } => write!(f, "{encoder} cannot carry HDR10 mastering data: it is lost"),
         }
     }
@@ -184,7 +198,9 @@ pub struct Encoder {
     video: VideoFormat,
     lead: Lead,
     frames: u64,
-    frame_bytes: usize,
+    piped: Size,
+    /// A padded frame, where the encoder needs one.
+    padded: Vec<u8>,
     notes: Vec<Note>,
     stop: Stop,
 }
@@ -219,12 +235,19 @@ impl Encoder {
                 path: output.to_path_buf(),
             });
         }
-        let frame_bytes = video.format.frame_bytes(video.size)?;
+        video.format.frame_bytes(video.size)?;
         let mut plan = arguments::Plan::new(ffmpeg, output, video, source, settings)?;
         let part = PartFile::create(output, settings.overwrite)?;
         let lead = Lead::new(video.time_base);
+        let piped = plan.piped_size();
+        let mut padded = Vec::new();
+        if piped != video.size {
+            padded.resize(video.format.frame_bytes(piped)?, 0);
+        }
         let mut start = Start::new(ffmpeg.program(), "encode", stop, settings.stall.unwrap_or(STALL));
         start.stdin = true;
+        // Waiting for us is not worth a word.
+        start.lines = Some(Box::new(|line| !line.contains("Thread message queue blocking")));
         start.args = plan.arguments(part.path(), lead)?;
         let mut child = start.spawn()?;
         let Some(stdin) = child.stdin.take() else {
@@ -234,13 +257,7 @@ impl Encoder {
             .sample_aspect
             .and_then(|aspect| Some((u32::try_from(aspect.num()).ok()?, u32::try_from(aspect.den()).ok()?)))
             .unwrap_or((0, 0));
-        let nut = NutWriter::new(
-            stdin,
-            arguments::fourcc(video.format)?,
-            video.size,
-            aspect,
-            video.time_base,
-        );
+        let nut = NutWriter::new(stdin, arguments::fourcc(video.format)?, piped, aspect, video.time_base);
         let nut = nut.map_err(|source| child.failure(&source))?;
         Ok(Self {
             child,
@@ -249,7 +266,8 @@ impl Encoder {
             video: video.clone(),
             lead,
             frames: 0,
-            frame_bytes,
+            piped,
+            padded,
             notes: std::mem::take(&mut plan.notes),
             stop: stop.clone(),
         })
@@ -288,8 +306,11 @@ impl Encoder {
             });
         }
         let pts = self.lead.onto_pipe(frame.pts)?;
-        let bytes = frame.image.host_buffer()?.bytes();
-        debug_assert_eq!(bytes.len(), self.frame_bytes);
+        let mut bytes = frame.image.host_buffer()?.bytes();
+        if !self.padded.is_empty() {
+            pad::pad(self.video.format, self.video.size, self.piped, bytes, &mut self.padded);
+            bytes = &self.padded;
+        }
         let Some(nut) = self.nut.as_mut() else {
             return Err(self.child.failed("its input closed".to_owned()));
         };

@@ -80,6 +80,8 @@ pub struct VideoFacts {
     pub color: ColorSpec,
     /// True when the file states its range; else `color.range` is what the format means without a tag.
     pub range_stated: bool,
+    /// Time of the first frame, of the file's first video stream only.
+    pub first_pts: Option<Timestamp>,
     /// HDR facts of the first frame.
     pub side_data: SideData,
     /// Clockwise degrees by which the stored picture is turned for showing: 0, 90, 180, 270.
@@ -164,6 +166,12 @@ impl MediaInfo {
 
 /// The format in which kinora carries FFmpeg's `name`, and whether frames are exactly the same in it.
 pub(crate) fn carried_format(name: &str) -> (PixelFormat, bool) {
+    // Grey with opacity is interleaved at FFmpeg, and two planes here.
+    match name.trim_end_matches("le").trim_end_matches("be") {
+        "ya8" => return (PixelFormat::RGBA, false),
+        "ya16" => return (PixelFormat::RGBA64, false),
+        _ => {}
+    }
     if let Ok(format) = name.parse::<PixelFormat>() {
         return (format, true);
     }
@@ -189,7 +197,7 @@ pub(crate) fn carried_format(name: &str) -> (PixelFormat, bool) {
         "gray9" => deep(10, PixelFormat::GRAY8),
         "gray14" => deep(16, PixelFormat::GRAY8),
         "monow" | "monob" => PixelFormat::GRAY8,
-        "ya16" | "ayuv64" => PixelFormat::RGBA64,
+        "ayuv64" => PixelFormat::RGBA64,
         "pal8" | "bgra" | "argb" | "abgr" => PixelFormat::RGBA,
         "gbrp9" => "gbrp10".parse().unwrap_or(PixelFormat::RGB48),
         "gbrp14" => "gbrp16".parse().unwrap_or(PixelFormat::RGB48),

@@ -47,6 +47,9 @@ impl Ffmpeg {
             && frame.is_object()
         {
             refine(facts, &whole["streams"][main], &frame);
+            facts.first_pts = frame["pts"]
+                .as_i64()
+                .map(|ticks| Timestamp::new(ticks, stream.time_base));
         }
         Ok(info)
     }
@@ -197,6 +200,7 @@ fn video(value: &Value, codec: &str, tags: &[(String, String)], dispositions: &[
         },
         color: ColorSpec::default(),
         range_stated: false,
+        first_pts: None,
         side_data: SideData::default(),
         rotation,
         alpha_mode,

@@ -268,6 +268,8 @@ pub(super) fn crc_headers(text: &str) -> Vec<CrcHeader> {
 /// What `showinfo` says of the first frame.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct FirstFrame {
+    /// Ticks.
+    pub(super) pts: Option<i64>,
     pub(super) frame_rate: Option<Rational>,
     pub(super) format: Option<String>,
     pub(super) sample_aspect: Option<Rational>,
@@ -308,6 +310,10 @@ pub(super) fn first_frame(log: &str) -> FirstFrame {
             if frames > 1 {
                 break;
             }
+            // The number stands after blanks: `pts:   1234`.
+            found.pts = text
+                .split_once("pts:")
+                .and_then(|(_, text)| text.split_whitespace().next()?.parse().ok());
             found.format = word("fmt:");
             found.sample_aspect = word("sar:")
                 .and_then(|sar| sar.parse().ok())
@@ -428,7 +434,7 @@ Output #0, framecrc, to 'pipe:':
 ";
         let found = first_frame(log);
         assert_eq!(found.frame_rate, Rational::new(24000, 1001).ok());
-        assert_eq!(found.size, Some((320, 180)));
+        assert_eq!((found.size, found.pts), (Some((320, 180)), Some(0)));
         assert_eq!(found.transfer.as_deref(), Some("smpte2084"));
         let mastering = found.mastering.unwrap();
         assert_eq!(mastering.chromaticities[3].0, Rational::new(15635, 50000).unwrap());

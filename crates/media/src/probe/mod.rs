@@ -50,6 +50,9 @@ impl Ffmpeg {
     /// As [`Ffmpeg::probe`], and [`MediaError::Stopped`].
     pub fn probe_with(&self, path: &Path, stop: &Stop) -> Result<MediaInfo, MediaError> {
         check_input(path)?;
+        if crate::animation::is_webp(path) {
+            return crate::animation::probe(path);
+        }
         if let Some(ffprobe) = self.ffprobe() {
             return self.probe_json(ffprobe, path, stop);
         }
@@ -76,6 +79,9 @@ impl Ffmpeg {
             let main = main.as_ref().is_some_and(|(index, ..)| *index == stream.index);
             if let (StreamKind::Video(facts), Some(line)) = (&mut stream.kind, line) {
                 refine(facts, line, main.then_some(&frame));
+                if main {
+                    facts.first_pts = frame.pts.map(|ticks| Timestamp::new(ticks, stream.time_base));
+                }
             }
         }
         Ok(info)
@@ -259,6 +265,7 @@ fn kind(line: &StreamLine, header: &CrcHeader, codec: &str, alpha_mode: bool, at
                 field_order: FieldOrder::Unknown,
                 color: ColorSpec::default(),
                 range_stated: false,
+                first_pts: None,
                 side_data: SideData::default(),
                 rotation: 0,
                 alpha_mode,

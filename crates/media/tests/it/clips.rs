@@ -142,7 +142,7 @@ pub const CLIPS: &[(&str, &str)] = &[
     ),
     (
         "hdr.mkv",
-        "-f lavfi -i testsrc2=s=64x48:r=24:d=0.3 -vf format=yuv420p10le,setparams=range=limited:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc -c:v libx265 -x265-params log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400:hdr10=1:repeat-headers=1",
+        "-f lavfi -i testsrc2=s=96x80:r=24:d=0.3 -vf format=yuv420p10le,setparams=range=limited:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc -c:v libx265 -x265-params log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400:hdr10=1:repeat-headers=1",
     ),
     (
         "full.mkv",

@@ -2,5 +2,7 @@
 #![allow(unreachable_pub, missing_docs)]
 
 mod clips;
+mod pictures;
 mod probing;
 mod round_trip;
+mod times;

@@ -1,0 +1,142 @@
+//! After the work: is the file what was written into it? Exit codes are not evidence.
+
+use std::path::Path;
+
+use kinora_frame::{ColorSpec, Rational, Timestamp};
+
+use crate::{Container, Ffmpeg, MediaError, Stop};
+
+/// What a verified file says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Frames in it.
+    pub frames: u64,
+    /// Largest distance between a written and a read time, in seconds as a fraction; zero in containers with exact times.
+    pub largest_shift: Rational,
+    /// Colour facts that came out otherwise than they went in: `transfer: smpte2084 -> unspecified`.
+    pub color_differences: Vec<String>,
+}
+
+impl Ffmpeg {
+    /// Compares a finished file with the times (any order) and the colour that were written into it. Times may be off by
+    /// what the container's own clock rounds; GIF and animated WebP have no
+    /// start time and MKV none before zero, so there times count from the first.
+    ///
+    /// # Errors
+    /// [`MediaError::Verify`] with the first difference in number or time of frames; those of probing.
+    pub fn verify(
+        &self,
+        path: &Path,
+        written: &[Timestamp],
+        color: Option<ColorSpec>,
+        stop: &Stop,
+    ) -> Result<Verified, MediaError> {
+        let info = self.probe_with(path, stop)?;
+        let differs = |what: String| MediaError::Verify {
+            path: path.to_path_buf(),
+            what,
+        };
+        let (stream, facts) = info.video().ok_or_else(|| differs("it has no picture".to_owned()))?;
+        let container = Container::of(path).unwrap_or(Container::Matroska);
+        let read: Vec<Timestamp> = if info.container == crate::animation::WEBP {
+            crate::animation::times(path)?
+        } else {
+            self.packet_index(path, stream.index, stop)?.times().collect()
+        };
+        if read.len() != written.len() {
+            return Err(differs(format!(
+                "expected {} frames, found {}",
+                written.len(),
+                read.len()
+            )));
+        }
+        let mut written = written.to_vec();
+        written.sort_unstable();
+        let early = written.first().is_some_and(|first| first.ticks < 0);
+        let relative = matches!(container, Container::Gif | Container::WebP) || early && container.starts_at_zero();
+        let tolerance = match container.rounds_to() {
+            0 => Rational::from_wide(0, 1),
+            per_second => Rational::from_wide(1, i128::from(per_second)),
+        }
+        .unwrap_or(Rational::ONE);
+        let mut largest = tolerance_zero();
+        for (index, (expected, found)) in written.iter().zip(&read).enumerate() {
+            let shift = if relative {
+                distance(since(*expected, written[0]), since(*found, read[0]))
+            } else {
+                distance(seconds(*expected), seconds(*found))
+            };
+            let shift = shift.ok_or_else(|| differs(format!("frame {index} has a time out of range")))?;
+            if shift > tolerance {
+                return Err(differs(format!(
+                    "frame {index} is at {found}, it was written at {expected}"
+                )));
+            }
+            largest = largest.max(shift);
+        }
+        Ok(Verified {
+            frames: read.len() as u64,
+            largest_shift: largest,
+            color_differences: color
+                .map(|color| color_differences(color, facts.color))
+                .unwrap_or_default(),
+        })
+    }
+}
+
+fn tolerance_zero() -> Rational {
+    Rational::from_wide(0, 1).unwrap_or(Rational::ONE)
+}
+
+fn seconds(time: Timestamp) -> Option<Rational> {
+    Rational::from_wide(
+        i128::from(time.ticks) * i128::from(time.base.num()),
+        i128::from(time.base.den()),
+    )
+}
+
+fn since(time: Timestamp, first: Timestamp) -> Option<Rational> {
+    subtract(seconds(time)?, seconds(first)?)
+}
+
+fn distance(a: Option<Rational>, b: Option<Rational>) -> Option<Rational> {
+    let difference = subtract(a?, b?)?;
+    Rational::from_wide(i128::from(difference.num()).abs(), i128::from(difference.den()))
+}
+
+fn subtract(a: Rational, b: Rational) -> Option<Rational> {
+    let (an, ad, bn, bd) = (
+        i128::from(a.num()),
+        i128::from(a.den()),
+        i128::from(b.num()),
+        i128::from(b.den()),
+    );
+    let num = an.checked_mul(bd)?.checked_sub(bn.checked_mul(ad)?)?;
+    Rational::from_wide(num, ad.checked_mul(bd)?)
+}
+
+fn color_differences(expected: ColorSpec, found: ColorSpec) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut compare = |what: &str, expected: String, found: String| {
+        if expected != found {
+            differences.push(format!("{what}: {expected} -> {found}"));
+        }
+    };
+    let number = |number: u8| {
+        if number == 0 || number == 2 {
+            "unspecified".to_owned()
+        } else {
+            number.to_string()
+        }
+    };
+    compare("matrix", expected.matrix.to_string(), found.matrix.to_string());
+    compare("primaries", number(expected.primaries.0), number(found.primaries.0));
+    compare("transfer", number(expected.transfer.0), number(found.transfer.0));
+    compare("range", expected.range.to_string(), found.range.to_string());
+    compare(
+        "chroma location",
+        format!("{:?}", expected.chroma),
+        format!("{:?}", found.chroma),
+    );
+    differences
+}
