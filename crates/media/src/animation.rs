@@ -1,8 +1,14 @@
 //! Animated WebP, read in Rust: FFmpeg before 9 decodes not one frame of it.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::BufReader,
+    path::Path,
+    sync::mpsc::{Receiver, sync_channel},
+    thread,
+};
 
-use image::{AnimationDecoder, Frames, ImageDecoder, codecs::webp::WebPDecoder};
+use image::{AnimationDecoder, ImageDecoder, ImageResult, codecs::webp::WebPDecoder};
 use kinora_frame::{ColorSpec, HostBuffer, PixelFormat, Pool, Rational, SideData, Size, Timestamp};
 
 use crate::{
@@ -81,23 +87,36 @@ pub(crate) fn probe(path: &Path) -> Result<MediaInfo, MediaError> {
     })
 }
 
-/// Gives the pictures one after another; only one is in memory.
+/// Gives the pictures one after another; only two are in memory.
 pub(crate) struct Animation {
-    frames: Frames<'static>,
+    frames: Receiver<ImageResult<image::Frame>>,
     path: std::path::PathBuf,
     at_ms: i64,
 }
 
 impl Animation {
+    /// Starts to decode. The decoder's iterator may not move between threads and a source must, so it has one of its
+    /// own, which ends when the receiver is dropped or the pictures are over.
     pub(crate) fn open(path: &Path, max_pixels: u64) -> Result<Self, MediaError> {
         let decoder = open(path, max_pixels)?;
-        let frames = if decoder.has_animation() {
-            decoder.into_frames()
-        } else {
-            // A still picture is an animation of one frame.
-            let picture = image::DynamicImage::from_decoder(decoder).map_err(|error| read_error(path, &error))?;
-            Frames::new(Box::new(std::iter::once(Ok(image::Frame::new(picture.into_rgba8())))))
+        let (sender, frames) = sync_channel(1);
+        let run = move || {
+            if decoder.has_animation() {
+                for frame in decoder.into_frames() {
+                    if sender.send(frame).is_err() {
+                        return;
+                    }
+                }
+            } else {
+                // A still picture is an animation of one frame.
+                let picture = image::DynamicImage::from_decoder(decoder);
+                let _ = sender.send(picture.map(|picture| image::Frame::new(picture.into_rgba8())));
+            }
         };
+        thread::Builder::new()
+            .name("kinora-webp".to_owned())
+            .spawn(run)
+            .map_err(|source| MediaError::io("starting to decode", path, source))?;
         Ok(Self {
             frames,
             path: path.to_path_buf(),
@@ -107,7 +126,7 @@ impl Animation {
 
     /// The next picture (RGBA), its time and how long it stands.
     pub(crate) fn next(&mut self, pool: &Pool) -> Result<Option<(HostBuffer, Timestamp, Timestamp)>, MediaError> {
-        let Some(frame) = self.frames.next() else {
+        let Ok(frame) = self.frames.recv() else {
             return Ok(None);
         };
         let frame = frame.map_err(|error| read_error(&self.path, &error))?;

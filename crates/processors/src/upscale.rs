@@ -1,7 +1,14 @@
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use kinora_frame::{Filter as ResizeFilter, Image, ImageDesc, Layout, Pool, resize};
-use kinora_models::{ImageModel, image_model::PictureSize};
+use kinora_models::{
+    ImageModel,
+    image_model::PictureSize,
+    tiling::{TileScratch, Tiling, run_tiled},
+};
 use kinora_nn::LoadOptions;
 use kinora_pipeline::{
     Accepts, Change, Context, Descriptor, Item, Outputs, ParamKind, ParamSpec, Parameters, Params, PipelineError,
@@ -54,6 +61,49 @@ struct Upscale {
     model: ImageModel,
     id: String,
     pool: Pool,
+    tile: TileChoice,
+    /// Bytes that the activations of one call may take.
+    activation_bytes: u64,
+    /// The tiling of a size, decided once.
+    tilings: Mutex<HashMap<PictureSize, Option<Tiling>>>,
+    scratch: Mutex<Vec<TileScratch>>,
+}
+
+/// What the user wants of tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TileChoice {
+    /// As large as the memory allows; untiled where it fits.
+    Auto,
+    /// Never.
+    Off,
+    /// Of this size, columns and rows.
+    Size(usize, usize, Option<usize>),
+}
+
+impl TileChoice {
+    fn parse(text: &str, overlap: Option<u32>) -> Result<Self, ProcessorError> {
+        let bad = || {
+            ProcessorError::new("usage.value", format!("'{text}' is no tile"))
+                .with_hint("--tile takes auto, off, a size in pixels, or WxH, at least 32")
+        };
+        let overlap = overlap.map(|overlap| overlap as usize);
+        match text {
+            "auto" | "" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            size => {
+                let (width, height) = size.split_once('x').unwrap_or((size, size));
+                let side = |text: &str| text.parse::<usize>().ok().filter(|side| (32..=8192).contains(side));
+                let (width, height) = side(width).zip(side(height)).ok_or_else(bad)?;
+                if overlap.is_some_and(|overlap| overlap >= width.min(height)) {
+                    return Err(ProcessorError::new(
+                        "usage.value",
+                        "--tile-overlap must be smaller than the tile",
+                    ));
+                }
+                Ok(Self::Size(width, height, overlap))
+            }
+        }
+    }
 }
 
 fn about() -> Descriptor {
@@ -100,7 +150,54 @@ impl Upscale {
             model,
             id: resolved.id,
             pool: resources.pool.clone(),
+            tile: TileChoice::parse(&resources.tile, resources.tile_overlap)?,
+            activation_bytes: (resources.memory_bytes / 2 / resources.workers.max(1) as u64).max(64 << 20),
+            tilings: Mutex::default(),
+            scratch: Mutex::default(),
         })
+    }
+
+    /// The tiling for pictures of a size; `None` means whole pictures.
+    fn tiling(&self, size: PictureSize) -> Result<Option<Tiling>, ProcessorError> {
+        let mut known = self.tilings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tiling) = known.get(&size) {
+            return Ok(*tiling);
+        }
+        let by_model = self.model.receptive_radius().map_or(32, |radius| 2 * radius);
+        let by_memory = || Tiling::for_memory(&self.model, size, self.activation_bytes).map_err(model_error);
+        let tiling = match self.tile {
+            // A network of one size is run in tiles of that size whatever the user wants.
+            _ if self.model.fixed_size().is_some() => by_memory()?,
+            TileChoice::Off => None,
+            TileChoice::Auto => by_memory()?,
+            TileChoice::Size(width, height, _) if width >= size.width && height >= size.height => None,
+            TileChoice::Size(width, height, overlap) => {
+                let most = width.min(height) / 2;
+                let square = Tiling::square(width, overlap.unwrap_or_else(|| by_model.min(most)));
+                Some(Tiling {
+                    width,
+                    height,
+                    ..square
+                })
+            }
+        };
+        known.insert(size, tiling);
+        Ok(tiling)
+    }
+
+    /// `[N, 3, H, W]` through the network, whole or in tiles.
+    fn call(&self, input: &[f32], size: PictureSize, output: &mut [f32]) -> Result<(), ProcessorError> {
+        let Some(tiling) = self.tiling(size)? else {
+            return self.model.run(input, size, output).map_err(model_error);
+        };
+        let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = kept.unwrap_or_default();
+        let result = run_tiled(&self.model, input, size, &tiling, &mut scratch, output).map_err(model_error);
+        self.scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(scratch);
+        result
     }
 
     /// `[N, 3, H, W]` in 0..1 through the network, all of one size.
@@ -119,9 +216,7 @@ impl Upscale {
         if let [image] = images {
             let mut output = self.pool.take(to);
             let samples = image.host_buffer()?.samples::<f32>();
-            self.model
-                .run(samples, size, output.samples_mut())
-                .map_err(model_error)?;
+            self.call(samples, size, output.samples_mut())?;
             results.push(Image::host(desc, output.freeze())?);
         } else {
             let mut input = self.pool.take(from * images.len());
@@ -129,9 +224,7 @@ impl Upscale {
                 place.copy_from_slice(image.host_buffer()?.bytes());
             }
             let mut output = self.pool.take(to * images.len());
-            self.model
-                .run(input.samples_mut::<f32>(), size, output.samples_mut())
-                .map_err(model_error)?;
+            self.call(input.samples_mut::<f32>(), size, output.samples_mut())?;
             for place in output.bytes().chunks_exact(to) {
                 let mut one = self.pool.take(to);
                 one.bytes_mut().copy_from_slice(place);
@@ -187,6 +280,13 @@ impl Processor for Upscale {
     }
 
     fn output(&self, input: &ImageDesc, _params: &Params) -> Result<ImageDesc, ProcessorError> {
+        // Decided before the first frame, so that a tile that cannot be is said at once.
+        let size = PictureSize {
+            batch: 1,
+            height: input.size.height as usize,
+            width: input.size.width as usize,
+        };
+        self.tiling(size)?;
         self.desc(input)
     }
 

@@ -193,7 +193,7 @@ fn odd_sizes_fractions_and_strength_work() {
             "-f",
             "lavfi",
             "-i",
-            "testsrc2=size=33x21:rate=24",
+            "testsrc2=size=34x22:rate=24,format=yuv444p,crop=33:21:0:0:exact=1",
             "-frames:v",
             "2",
             "-c:v",
