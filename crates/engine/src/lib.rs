@@ -16,6 +16,7 @@ mod queue;
 mod report;
 mod results;
 mod source;
+mod stills;
 
 pub use clip::{ClipSink, ClipSource};
 pub use control::{Control, JobState, Observer};
@@ -28,3 +29,4 @@ pub use progress::{Progress, Snapshot};
 pub use queue::{Limits, Pop, Queue, QueueReading};
 pub use report::{FrameFault, LaneReport, Report, StepReport};
 pub use source::{Completeness, FrameSink, FrameSource, Halt, SinkReport};
+pub use stills::{StillsSink, StillsSource};

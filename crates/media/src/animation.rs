@@ -87,6 +87,22 @@ pub(crate) fn probe(path: &Path) -> Result<MediaInfo, MediaError> {
     })
 }
 
+/// True for a WebP or PNG of several pictures, which is a clip although its name is that of a still.
+#[must_use]
+pub fn is_animation(path: &Path) -> bool {
+    if is_webp(path) {
+        return open(path, crate::MAX_PIXELS).is_ok_and(|decoder| decoder.has_animation());
+    }
+    // APNG: the animation control chunk stands before the first picture data.
+    let mut head = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| std::io::Read::read_to_end(&mut std::io::Read::take(file, 64 << 10), &mut head));
+    let position = |chunk: &[u8]| head.windows(4).position(|window| window == chunk);
+    read.is_ok()
+        && head.starts_with(b"\x89PNG")
+        && position(b"acTL").is_some_and(|control| position(b"IDAT").is_none_or(|data| control < data))
+}
+
 /// Gives the pictures one after another; only two are in memory.
 pub(crate) struct Animation {
     frames: Receiver<ImageResult<image::Frame>>,

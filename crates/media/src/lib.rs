@@ -15,6 +15,7 @@ mod probe;
 mod sequence;
 mod verify;
 
+pub use animation::is_animation;
 pub use child::Stop;
 pub use decode::{Completeness, DecodeOptions, Decoder, Deinterlace, MAX_PIXELS, SizeChange, StartAt};
 pub use encode::{

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use kinora_engine::{ClipSink, ClipSource, Control, DedupeMode, Event, FrameSource, OfflineJob, OnFrameError, Report};
+use kinora_engine::{
+    ClipSink, ClipSource, Control, DedupeMode, Event, FrameSink, FrameSource, OfflineJob, OnFrameError, Report,
+};
 use kinora_frame::{Rational, Timestamp};
 use kinora_media::{
     Audio, DecodeOptions, Decoder, Deinterlace, EncodeSettings, Encoder, Ffmpeg, MediaInfo, PacketIndex, SizeChange,
@@ -297,24 +299,7 @@ pub(crate) fn run_clip(
     );
     let image = source.image();
     let format = image_format(&source)?;
-    let job = OfflineJob {
-        dedupe: if settings.picture.dedupe == "off" {
-            DedupeMode::Off
-        } else {
-            DedupeMode::Exact
-        },
-        batch: place.batch,
-        workers: place.workers,
-        finishers: 1,
-        memory_bytes: place.memory_bytes,
-        on_frame_error: match settings.picture.on_frame_error.as_str() {
-            "source" => OnFrameError::Source,
-            "repeat" => OnFrameError::Repeat,
-            _ => OnFrameError::Fail,
-        },
-        salvage: settings.picture.salvage,
-        ..OfflineJob::new(Arc::clone(&pipeline), Accepts::pixels([format]), place.pool.clone())
-    };
+    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, settings.picture);
     let laid_out = job.plan(&source)?;
     let size = laid_out.output.size;
     let video = VideoFormat {
@@ -351,9 +336,26 @@ pub(crate) fn run_clip(
     for note in encoder.notes() {
         console.warn("output.note", &note.to_string(), None);
     }
-    let control = Control::default();
     let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let view = Arc::new(ProgressView::new(console.clone(), name.clone()));
+    let report = execute(app, &job, Box::new(source), Box::new(ClipSink::new(encoder)), &name)?;
+    tell(app, &report, &name);
+    if let Some(file) = &settings.job.report {
+        write_report(file, &report, clip, &output, &plan, &pipeline)?;
+    }
+    Ok(())
+}
+
+/// Runs a job with progress, keys and signals.
+pub(crate) fn execute(
+    app: &App,
+    job: &OfflineJob,
+    source: Box<dyn FrameSource>,
+    sink: Box<dyn FrameSink>,
+    name: &str,
+) -> Result<Report, Failure> {
+    let console = &app.console;
+    let control = Control::default();
+    let view = Arc::new(ProgressView::new(console.clone(), name.to_owned()));
     {
         let view = Arc::clone(&view);
         control.observe(Arc::new(move |from, to| view.state(from, to)));
@@ -366,21 +368,37 @@ pub(crate) fn run_clip(
         }) as kinora_engine::Events
     };
     let steering = Steering::new(&control, console, console.style() == ProgressStyle::Bar);
-    let result = job.run(
-        Box::new(source),
-        Box::new(ClipSink::new(encoder)),
-        &control,
-        &console.clock(),
-        &events,
-    );
+    let result = job.run(source, sink, &control, &console.clock(), &events);
     drop(steering);
     console.clear();
-    let report = result?;
-    tell(app, &report, &name);
-    if let Some(file) = &settings.job.report {
-        write_report(file, &report, clip, &output, &plan, &pipeline)?;
+    Ok(result?)
+}
+
+/// The engine's part of the flags.
+pub(crate) fn offline_job(
+    pipeline: &Arc<Pipeline>,
+    accepts: Accepts,
+    place: &Place,
+    picture: &PictureFlags,
+) -> OfflineJob {
+    OfflineJob {
+        dedupe: if picture.dedupe == "off" {
+            DedupeMode::Off
+        } else {
+            DedupeMode::Exact
+        },
+        batch: place.batch,
+        workers: place.workers,
+        finishers: 1,
+        memory_bytes: place.memory_bytes,
+        on_frame_error: match picture.on_frame_error.as_str() {
+            "source" => OnFrameError::Source,
+            "repeat" => OnFrameError::Repeat,
+            _ => OnFrameError::Fail,
+        },
+        salvage: picture.salvage,
+        ..OfflineJob::new(Arc::clone(pipeline), accepts, place.pool.clone())
     }
-    Ok(())
 }
 
 fn image_format(source: &ClipSource) -> Result<kinora_frame::PixelFormat, Failure> {
@@ -510,7 +528,7 @@ fn encode_settings(
     }
 }
 
-fn chosen(pipeline: &Pipeline) -> Map<String, Json> {
+pub(crate) fn chosen(pipeline: &Pipeline) -> Map<String, Json> {
     let mut all = Map::new();
     for node in pipeline.nodes() {
         let facts = node.processor.chosen();
@@ -561,20 +579,7 @@ fn head(
             ""
         },
     ));
-    for node in pipeline.nodes() {
-        let facts = node.processor.chosen();
-        let words: Vec<String> = facts
-            .iter()
-            .filter(|(key, _)| *key != "note")
-            .map(|(_, value)| value.clone())
-            .collect();
-        if !words.is_empty() {
-            console.say(&format!("  {:<10} {}", node.id, words.join(", ")));
-        }
-        for (_, note) in facts.iter().filter(|(key, _)| *key == "note") {
-            console.say(&format!("  note       {note}"));
-        }
-    }
+    say_chosen(app, pipeline);
     let mut audio = 0;
     let mut subtitles = 0;
     for stream in &clip.info.streams {
@@ -635,7 +640,26 @@ fn head(
     }
 }
 
-fn tell(app: &App, report: &Report, name: &str) {
+/// A line a processor: what it loaded and where it runs.
+pub(crate) fn say_chosen(app: &App, pipeline: &Pipeline) {
+    let console = &app.console;
+    for node in pipeline.nodes() {
+        let facts = node.processor.chosen();
+        let words: Vec<String> = facts
+            .iter()
+            .filter(|(key, _)| *key != "note")
+            .map(|(_, value)| value.clone())
+            .collect();
+        if !words.is_empty() {
+            console.say(&format!("  {:<10} {}", node.id, words.join(", ")));
+        }
+        for (_, note) in facts.iter().filter(|(key, _)| *key == "note") {
+            console.say(&format!("  note       {note}"));
+        }
+    }
+}
+
+pub(crate) fn tell(app: &App, report: &Report, name: &str) {
     let console = &app.console;
     if console.style() == ProgressStyle::Json {
         let fps = report.frames_out as f64 / report.seconds.max(1e-9);

@@ -9,6 +9,7 @@ pub(crate) mod models;
 mod output_name;
 mod place;
 pub(crate) mod run;
+mod stills;
 pub(crate) mod upscale;
 
 use clap::CommandFactory;

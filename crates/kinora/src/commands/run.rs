@@ -3,13 +3,15 @@ use std::path::Path;
 use kinora_pipeline::Stage;
 use serde_json::{Map, Value as Json};
 
-use super::job::{Clip, JobSettings, Plan, input_and_output, run_clip};
+use super::{
+    job::{Clip, JobSettings, Plan, input_and_output, run_clip},
+    stills::{pictures_of, run_stills},
+};
 use crate::{app::App, cli::Run, failure::Failure};
 
 pub(crate) fn run(app: &App, flags: &Run) -> Result<(), Failure> {
     let (input, output) = input_and_output(&flags.io)?;
     let (name, nodes) = read_pipeline(&flags.pipeline)?;
-    let clip = Clip::open(app, &input, &flags.io)?;
     let plan = Plan {
         nodes,
         scale: None,
@@ -25,6 +27,10 @@ pub(crate) fn run(app: &App, flags: &Run) -> Result<(), Failure> {
         encode: &flags.encode,
         job: &flags.job,
     };
+    if let Some(files) = pictures_of(&input)? {
+        return run_stills(app, &input, files, output, plan, &settings);
+    }
+    let clip = Clip::open(app, &input, &flags.io)?;
     run_clip(app, &clip, output, plan, &settings)
 }
 

@@ -2,7 +2,10 @@ use kinora_frame::Size;
 use kinora_models::zoo::{self, Content, ResolvedModel};
 use serde_json::{Map, Value as Json, json};
 
-use super::job::{Clip, JobSettings, Plan, input_and_output, run_clip};
+use super::{
+    job::{Clip, JobSettings, Plan, input_and_output, run_clip},
+    stills::{pictures_of, run_stills, size_of},
+};
 use crate::{
     app::App,
     cli::{SizeFlags, Upscale},
@@ -28,6 +31,10 @@ pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
         encode: &flags.encode,
         job: &flags.job,
     };
+    if let Some(files) = pictures_of(&input)? {
+        let plan = plan(app, flags, size_of(&files)?)?;
+        return run_stills(app, &input, files, output, plan, &settings);
+    }
     let clip = Clip::open(app, &input, &flags.io)?;
     let plan = plan(app, flags, clip.facts.size)?;
     run_clip(app, &clip, output, plan, &settings)

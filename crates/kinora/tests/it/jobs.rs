@@ -233,3 +233,54 @@ fn t02_names_with_everything_in_them_work() {
         assert_eq!(frame_hashes(home, "out %d [x].mkv").len(), 3);
     }
 }
+
+#[test]
+fn pictures_and_folders_of_pictures_go_through_the_same_engine() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    fs::create_dir(home.join("pics")).unwrap();
+    for n in [1, 2, 10] {
+        let hue = format!("testsrc2=size=40x30,hue=h={}", n * 30);
+        make(
+            home,
+            &["-f", "lavfi", "-i", &hue, "-frames:v", "1", &format!("pics/p{n}.png")],
+        );
+    }
+    let line = ["run", "pics", "-p", "resize", "--set", "resize.scale=2"];
+    let ran = run(home, line);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let mut names: Vec<_> = fs::read_dir(home.join("pics.resize"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["p1.png", "p10.png", "p2.png"], "names are kept");
+    assert_eq!(
+        probe(home, "pics.resize/p10.png", "-show_entries stream=width,height").trim(),
+        "80,60"
+    );
+    assert_eq!(run(home, line).code, Some(2), "a second run overwrites nothing");
+
+    // 16 bits and opacity stay where the file has them.
+    make(
+        home,
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=size=40x30,format=rgba64be",
+            "-frames:v",
+            "1",
+            "deep.png",
+        ],
+    );
+    let ran = run(home, ["run", "deep.png", "out.png", "-p", "invert"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(
+        probe(home, "out.png", "-show_entries stream=pix_fmt").trim(),
+        "rgba64be"
+    );
+    let ran = run(home, ["run", "deep.png", "out.jpg", "-p", "invert"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("opacity"), "what is lost is said: {}", ran.stderr);
+}

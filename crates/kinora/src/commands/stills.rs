@@ -1,0 +1,219 @@
+//! Pictures instead of a video: one file, or a folder of files of one size.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use kinora_engine::{FrameSource, StillsSink, StillsSource};
+use kinora_frame::{Layout, PixelFormat, Pool, Rational, Size};
+use kinora_media::{ImageSequence, MAX_PIXELS, StillFormat, list_stills};
+use kinora_pipeline::Accepts;
+
+use super::{
+    job::{JobSettings, Plan, check_output, execute, load_pipeline, offline_job, say_chosen, tell},
+    output_name::{NameParts, default_output},
+    place::Place,
+};
+use crate::{app::App, failure::Failure, show::count};
+
+/// JPEG quality of outputs: visually without loss.
+const JPEG_QUALITY: u8 = 95;
+
+/// The pictures of an input; `None` for a video.
+pub(crate) fn pictures_of(input: &Path) -> Result<Option<Vec<PathBuf>>, Failure> {
+    if input.is_dir() {
+        let files = list_stills(input)?;
+        if files.is_empty() {
+            return Err(Failure::new(
+                "input.empty",
+                format!("the folder {} holds no picture", input.display()),
+            )
+            .hint("png, jpg, webp and tiff are read"));
+        }
+        return Ok(Some(files));
+    }
+    // An animation has the extension of a picture and is a clip.
+    let still = StillFormat::of(input).is_some() && StillFormat::sniff(input).is_some();
+    let animated = still && kinora_media::is_animation(input);
+    Ok((still && !animated).then(|| vec![input.to_path_buf()]))
+}
+
+/// Size of the first picture, from its header alone.
+pub(crate) fn size_of(files: &[PathBuf]) -> Result<Size, Failure> {
+    let first = files.first().cloned().unwrap_or_default();
+    let sequence = ImageSequence::new(vec![first.clone()], Rational::ONE, Pool::new(1), MAX_PIXELS)?;
+    Ok(StillsSource::new(sequence, first)?.image().size)
+}
+
+/// Sends pictures through a pipeline, each into a file of its own name.
+pub(crate) fn run_stills(
+    app: &App,
+    input: &Path,
+    files: Vec<PathBuf>,
+    output: Option<PathBuf>,
+    mut plan: Plan,
+    settings: &JobSettings<'_>,
+) -> Result<(), Failure> {
+    if settings.io.start.is_some() || settings.io.end.is_some() || settings.io.duration.is_some() {
+        return Err(Failure::usage("--start, --end and --duration are for videos"));
+    }
+    let place = Place::new(settings.place)?;
+    let overwrite = settings.io.overwrite;
+    let (folder, targets) = targets(input, &files, output, &plan, settings)?;
+    if let [target] = targets.as_slice() {
+        check_output(target, input, overwrite)?;
+    } else if let Some(there) = targets.iter().find(|target| target.exists() && !overwrite) {
+        return Err(
+            Failure::new("output.exists", format!("{} exists already", there.display()))
+                .hint("--overwrite replaces it, --output NAME writes elsewhere"),
+        );
+    }
+    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, settings.place)?;
+    let sequence = ImageSequence::new(files, Rational::ONE, place.pool.clone(), MAX_PIXELS)?;
+    let source = StillsSource::new(sequence, input.to_path_buf())?;
+    let format = target_format(&source, &targets)?;
+    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, settings.picture);
+    let laid_out = job.plan(&source)?;
+
+    let console = &app.console;
+    let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let image = source.image();
+    let pictures = if targets.len() == 1 {
+        String::new()
+    } else {
+        format!("  {} pictures", count(targets.len() as u64))
+    };
+    console.say(&format!("{name}   {}  {}{pictures}", image.size, image.layout));
+    say_chosen(app, &pipeline);
+    let shown = if targets.len() == 1 {
+        targets.first().cloned().unwrap_or_default()
+    } else {
+        folder.clone()
+    };
+    console.say(&format!(
+        "  output     {}  {}  {format}",
+        shown.display(),
+        laid_out.output.size
+    ));
+    for note in &plan.notes {
+        console.say(&format!("  note       {note}"));
+    }
+    if matches!(image.layout, Layout::Pixels(from) if from.alpha) && !format.alpha {
+        console.warn(
+            "output.note",
+            "this picture format has no opacity: it is lost",
+            Some("write .png, .webp or .tiff"),
+        );
+    }
+    if settings.job.dry_run {
+        console.say("dry run: nothing was written");
+        return Ok(());
+    }
+    if targets.len() > 1 {
+        fs::create_dir_all(&folder).map_err(|error| {
+            Failure::new(
+                "output.unwritable",
+                format!("the folder {} cannot be made", folder.display()),
+            )
+            .cause(error.to_string())
+        })?;
+    }
+    let sink = StillsSink::new(targets, shown, source.icc_profile(), JPEG_QUALITY, overwrite);
+    let report = execute(app, &job, Box::new(source), Box::new(sink), &name)?;
+    let name = report
+        .sink
+        .path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    tell(app, &report, &name);
+    Ok(())
+}
+
+/// The output folder and one file for each picture.
+fn targets(
+    input: &Path,
+    files: &[PathBuf],
+    output: Option<PathBuf>,
+    plan: &Plan,
+    settings: &JobSettings<'_>,
+) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
+    let parts = |extension: String| NameParts {
+        scale: plan.scale,
+        model: plan.model.as_deref(),
+        pipeline: &plan.pipeline,
+        extension,
+    };
+    let extension = |file: &Path| format!(".{}", file.extension().unwrap_or_default().to_string_lossy());
+    if !input.is_dir() {
+        let file = match output {
+            Some(output) if !output.is_dir() => output,
+            folder => {
+                let name = default_output(input, settings.io.name.as_deref(), &parts(extension(input)))?;
+                folder.map_or_else(
+                    || name.clone(),
+                    |folder| folder.join(name.file_name().unwrap_or_default()),
+                )
+            }
+        };
+        if StillFormat::of(&file).is_none() {
+            return Err(Failure::usage(format!("{} is no picture's name", file.display()))
+                .hint("png, jpg, webp and tiff are written"));
+        }
+        return Ok((file.parent().map(Path::to_owned).unwrap_or_default(), vec![file]));
+    }
+    let folder = match output {
+        Some(output) => output,
+        None => default_output(input, settings.io.name.as_deref(), &parts(String::new()))?,
+    };
+    let inside = folder
+        .canonicalize()
+        .is_ok_and(|folder| input.canonicalize().is_ok_and(|input| folder == input));
+    if inside {
+        return Err(
+            Failure::new("output.is_input", format!("{} is the input folder", folder.display()))
+                .hint("--output NAME writes elsewhere"),
+        );
+    }
+    let targets = files
+        .iter()
+        .map(|file| folder.join(file.file_name().unwrap_or_default()))
+        .collect();
+    // The folder is made later; its parent must be there now.
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        return Err(Failure::new(
+            "output.folder",
+            format!("the folder {} does not exist", parent.display()),
+        )
+        .hint("make it first, or --output NAME writes elsewhere"));
+    }
+    Ok((folder, targets))
+}
+
+/// The pixel format of the files: the pictures' own where the file format has it.
+fn target_format(source: &StillsSource, targets: &[PathBuf]) -> Result<PixelFormat, Failure> {
+    let own = match source.image().layout {
+        Layout::Pixels(format) => format,
+        Layout::Tensor { .. } => PixelFormat::RGB24,
+    };
+    let takes = |format: PixelFormat| {
+        targets
+            .iter()
+            .all(|target| StillFormat::of(target).is_some_and(|still| still.takes().contains(&format)))
+    };
+    let opaque = PixelFormat { alpha: false, ..own };
+    let eight = PixelFormat { bits: 8, ..own };
+    [own, opaque, eight, PixelFormat::RGBA, PixelFormat::RGB24]
+        .into_iter()
+        .find(|format| {
+            takes(*format)
+                && (format.model == own.model || *format == PixelFormat::RGB24 || *format == PixelFormat::RGBA)
+        })
+        .ok_or_else(|| Failure::usage("no pixel format suits all of these files"))
+}
