@@ -5,4 +5,6 @@ mod clips;
 mod pictures;
 mod probing;
 mod round_trip;
+mod streams;
+mod threats;
 mod times;
