@@ -27,6 +27,17 @@ pub const MAX_PIXELS: u64 = 8192 * 8192;
 /// Earlier key frames that a start in the middle tries before it decodes from the beginning.
 const START_TRIES: usize = 4;
 
+/// A filter under which a time that goes back or stands begins anew one step behind the frame before it, and so do all
+/// after it: order and durations are kept. Without it FFmpeg's muxer squeezes them to one tick each. Variable 0 is what is
+/// added to every time, 1 the time, 2 the last step; `print` marks each repair on stderr.
+const RISING_TIMES: &str = "setpts='st(1,PTS+ld(0));\
+    if(lte(ld(1),PREV_OUTPTS),\
+    print(0.271828,32);st(0,ld(0)+PREV_OUTPTS+max(ld(2),1)-ld(1));st(1,PREV_OUTPTS+max(ld(2),1)));\
+    st(2,if(isnan(PREV_OUTPTS),0,ld(1)-PREV_OUTPTS));ld(1)'";
+
+/// What [`RISING_TIMES`] prints.
+const REPAIR_MARK: &str = "[info] 0.271828";
+
 /// What to do with pictures of two moments woven together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Deinterlace {
@@ -109,6 +120,8 @@ pub struct Completeness {
     pub last_pts: Option<Timestamp>,
     /// Times the picture's size changed and was scaled back.
     pub size_changes: u64,
+    /// Times that went back, or stood, and were moved behind the frame before them.
+    pub time_repairs: u64,
     /// The decoder's complaints, last lines.
     pub complaints: String,
 }
@@ -149,6 +162,11 @@ pub struct Decoder {
     frames: u64,
     last_pts: Option<Timestamp>,
     complaints: String,
+    time_repairs: Arc<AtomicU64>,
+    /// Ticks between the last two frames.
+    step: i64,
+    /// Frames that are dropped by count, where times cannot be searched.
+    skip: u64,
     /// Frames before this time are dropped: the way from a key frame to the wanted one.
     wanted: Option<Timestamp>,
     tries: usize,
@@ -218,16 +236,24 @@ impl Decoder {
             frames: 0,
             last_pts: None,
             complaints: String::new(),
+            time_repairs: Arc::default(),
+            step: 1,
+            skip: 0,
             wanted: None,
             tries: 0,
             options,
         };
         if let Some(start) = &decoder.options.start {
-            decoder.wanted = Some(start.index.pts_of(start.frame).ok_or_else(|| MediaError::NoSuchFrame {
+            let found = start.index.pts_of(start.frame).ok_or_else(|| MediaError::NoSuchFrame {
                 path: info.path.clone(),
                 frame: start.frame,
                 frames: start.index.len(),
-            })?);
+            })?;
+            if start.index.seekable() {
+                decoder.wanted = Some(found);
+            } else {
+                decoder.skip = start.frame;
+            }
             decoder.next_index = start.frame;
         }
         if info.container == animation::WEBP {
@@ -253,6 +279,15 @@ impl Decoder {
             };
             let frame = self.read(&mut running);
             match frame {
+                Ok(Some(mut frame)) if self.skip > 0 => {
+                    // So that a start in the middle has the same times as one from the beginning.
+                    if let Some(last) = self.last_pts {
+                        self.step = frame.pts.ticks.saturating_sub(last.ticks);
+                    }
+                    self.last_pts = Some(frame.pts);
+                    self.skip -= 1;
+                    self.running = Some(running);
+                }
                 Ok(Some(frame)) => {
                     let Some(wanted) = self.wanted else {
                         self.running = Some(running);
@@ -327,8 +362,19 @@ impl Decoder {
             frames: self.frames,
             last_pts: self.last_pts,
             size_changes: self.size_changes.load(Ordering::Relaxed),
+            time_repairs: self.time_repairs.load(Ordering::Relaxed),
             complaints: self.complaints.clone(),
         }
+    }
+
+    /// True when the stream ended clearly before `stated`, the container's own length counted from its start: more than two
+    /// frames and half a second. A file that was cut off has lost its packets too, so the index alone does not show it.
+    #[must_use]
+    pub fn ends_before(&self, stated: Timestamp) -> bool {
+        let start = self.info.start.map_or(0.0, Timestamp::seconds);
+        let reached = self.last_pts.map_or(0.0, |last| last.seconds() - start);
+        let step = Timestamp::new(self.step.max(1), self.lead.base()).seconds();
+        stated.seconds() - reached > (2.0 * step).max(0.5)
     }
 
     fn no_frames(&self) -> String {
@@ -344,7 +390,10 @@ impl Decoder {
         frame.index = self.next_index;
         self.next_index += 1;
         self.frames += 1;
-        self.last_pts = Some(self.last_pts.map_or(frame.pts, |last| last.max(frame.pts)));
+        if let Some(last) = self.last_pts {
+            self.step = frame.pts.ticks.saturating_sub(last.ticks);
+        }
+        self.last_pts = Some(frame.pts);
         if let Some(start) = &self.options.start {
             frame.key = start.index.is_key(frame.pts);
             frame.duration = start.index.duration_of(frame.pts);
@@ -458,6 +507,8 @@ impl Decoder {
                 "-an",
                 "-sn",
                 "-dn",
+                // Otherwise FFmpeg itself scales quietly.
+                "-noautoscale",
                 "-fps_mode",
                 "passthrough",
                 "-enc_time_base",
@@ -517,7 +568,7 @@ impl Decoder {
     }
 
     fn filters(&self) -> String {
-        let mut filters = Vec::new();
+        let mut filters = vec![RISING_TIMES.to_owned()];
         match self.options.deinterlace {
             Deinterlace::On => filters.push("bwdif=mode=send_frame:deint=all".to_owned()),
             Deinterlace::Auto if self.facts.field_order.is_interlaced() => {
@@ -547,8 +598,12 @@ impl Decoder {
     /// Keeps complaints, and counts the pictures for which the scaler was set up again.
     fn line_filter(&self) -> LineFilter {
         let changes = Arc::clone(&self.size_changes);
+        let repairs = Arc::clone(&self.time_repairs);
         let mut seen: Option<String> = None;
         Box::new(move |line| {
+            if line.trim_end().ends_with(REPAIR_MARK) {
+                repairs.fetch_add(1, Ordering::Relaxed);
+            }
             if let Some(size) = scaler_input(line) {
                 if seen.as_ref().is_some_and(|seen| *seen != size) {
                     changes.fetch_add(1, Ordering::Relaxed);
@@ -565,7 +620,8 @@ impl Decoder {
 
 /// The size that a scaler is set up for: `[scale] [verbose] w:320 h:240 fmt:yuv420p ... -> w:...`.
 fn scaler_input(line: &str) -> Option<String> {
-    if !line.contains("scale") {
+    // Others are put in by FFmpeg itself.
+    if !line.contains("Parsed_scale") {
         return None;
     }
     let (_, set_up) = line.split_once("[verbose] w:")?;

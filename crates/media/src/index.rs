@@ -29,7 +29,7 @@ pub struct PacketIndex {
     durations: Vec<i64>,
     /// Ticks of key packets, rising; also of ones that are not shown.
     keys: Vec<i64>,
-    /// False where times repeat or are missing: such a stream is decoded from its beginning.
+    /// False where times repeat, go back or are missing: such a stream is decoded from its beginning.
     seekable: bool,
 }
 
@@ -97,7 +97,8 @@ impl PacketIndex {
         self.pts.iter().map(move |ticks| Timestamp::new(*ticks, base))
     }
 
-    /// False for a stream that is always decoded from its beginning.
+    /// False for a stream whose times repeat, go back or are missing: its frames are counted from the beginning, and the
+    /// decoder's times are not these.
     #[must_use]
     pub fn seekable(&self) -> bool {
         self.seekable
@@ -182,6 +183,9 @@ struct Packets {
     shown: Vec<(i64, i64)>,
     keys: Vec<i64>,
     without_time: u64,
+    last_dts: Option<i64>,
+    /// A decoding time went back: the file was put together from several.
+    restarts: bool,
 }
 
 impl Packets {
@@ -195,9 +199,13 @@ impl Packets {
             return;
         }
         let mut fields = line.split(',').map(str::trim);
-        let (Some(_), Some(pts), Some(duration)) = (fields.nth(1), fields.next(), fields.next()) else {
+        let (Some(dts), Some(pts), Some(duration)) = (fields.nth(1), fields.next(), fields.next()) else {
             return;
         };
+        if let Some(dts) = dts.parse::<i64>().ok().filter(|dts| *dts != i64::MIN) {
+            self.restarts |= self.last_dts.is_some_and(|last| dts < last);
+            self.last_dts = Some(dts);
+        }
         let flags = fields
             .find_map(|field| field.strip_prefix("F=0x"))
             .map_or(FLAG_KEY, |flags| u32::from_str_radix(flags, 16).unwrap_or(0));
@@ -229,7 +237,7 @@ impl Packets {
             durations: self.shown.iter().map(|(_, duration)| *duration).collect(),
             pts: self.shown.into_iter().map(|(pts, _)| pts).collect(),
             keys: self.keys,
-            seekable: !repeats && self.without_time == 0,
+            seekable: !repeats && !self.restarts && self.without_time == 0,
         })
     }
 }
@@ -269,6 +277,7 @@ mod tests {
     #[test]
     fn repeated_times_are_never_searched() {
         assert!(!index(&["#tb 0: 1/25", "0, 0, 1, 1, 9, 0x1", "0, 1, 1, 1, 9, 0x1"]).seekable());
+        assert!(!index(&["#tb 0: 1/25", "0, 9, 9, 1, 9, 0x1", "0, 0, 0, 1, 9, 0x1"]).seekable());
         assert!(!index(&["#tb 0: 1/25", "0, 0, 1, 1, 9, 0x1", "0, 1, NOPTS, 1, 9, 0x1"]).seekable());
     }
 }

@@ -198,6 +198,7 @@ pub struct Encoder {
     video: VideoFormat,
     lead: Lead,
     frames: u64,
+    last_pts: Option<u64>,
     piped: Size,
     /// A padded frame, where the encoder needs one.
     padded: Vec<u8>,
@@ -266,6 +267,7 @@ impl Encoder {
             video: video.clone(),
             lead,
             frames: 0,
+            last_pts: None,
             piped,
             padded,
             notes: std::mem::take(&mut plan.notes),
@@ -306,6 +308,13 @@ impl Encoder {
             });
         }
         let pts = self.lead.onto_pipe(frame.pts)?;
+        if self.last_pts.is_some_and(|last| pts <= last) {
+            return Err(MediaError::FrameMismatch {
+                frame: self.frames,
+                expected: "times that rise".to_owned(),
+                found: format!("at {}", frame.pts),
+            });
+        }
         let mut bytes = frame.image.host_buffer()?.bytes();
         if !self.padded.is_empty() {
             pad::pad(self.video.format, self.video.size, self.piped, bytes, &mut self.padded);
@@ -317,6 +326,7 @@ impl Encoder {
         match nut.frame(pts, bytes) {
             Ok(()) => {
                 self.frames += 1;
+                self.last_pts = Some(pts);
                 Ok(())
             }
             Err(source) => {

@@ -47,9 +47,7 @@ impl Ffmpeg {
             && frame.is_object()
         {
             refine(facts, &whole["streams"][main], &frame);
-            facts.first_pts = frame["pts"]
-                .as_i64()
-                .map(|ticks| Timestamp::new(ticks, stream.time_base));
+            facts.first_pts = first_pts(&frame).map(|ticks| Timestamp::new(ticks, stream.time_base));
         }
         Ok(info)
     }
@@ -246,6 +244,13 @@ fn refine(facts: &mut VideoFacts, stream: &Value, frame: &Value) {
             _ => {}
         }
     }
+}
+
+/// AVI and others have no times of their own: then it is the decoder's.
+fn first_pts(frame: &Value) -> Option<i64> {
+    frame["pts"]
+        .as_i64()
+        .or_else(|| frame["best_effort_timestamp"].as_i64())
 }
 
 fn mastering(data: &Value) -> Option<MasteringDisplay> {

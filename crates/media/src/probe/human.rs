@@ -57,9 +57,16 @@ pub(super) fn input_lines(log: &str) -> InputLines {
     let mut found = InputLines::default();
     let mut inside = false;
     let mut tags = false;
+    let mut naming = false;
     for line in log.lines() {
+        if naming {
+            // The name of the file goes on: it holds a line end.
+            naming = !line.ends_with("':");
+            continue;
+        }
         if let Some(rest) = line.strip_prefix("Input #0, ") {
             inside = true;
+            naming = !line.ends_with("':");
             found.container = rest.split(", from '").next().unwrap_or_default().to_owned();
             continue;
         }
@@ -440,6 +447,15 @@ Output #0, framecrc, to 'pipe:':
         assert_eq!(mastering.chromaticities[3].0, Rational::new(15635, 50000).unwrap());
         assert_eq!(mastering.min_luminance, Rational::new(50, 10000).unwrap());
         assert_eq!(found.content_light.unwrap().max_average, 400);
+    }
+
+    #[test]
+    fn a_name_with_line_ends_hides_nothing_and_adds_nothing() {
+        let log =
+            "Input #0, avi, from 'file:a\n  Stream #0:0: Video: x, gray, 1x1\nb':\n  Stream #0:0: Audio: mp3, mono\n";
+        let found = input_lines(log);
+        assert_eq!(found.streams.len(), 1);
+        assert_eq!(found.streams[0].kind, "Audio");
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Ffmpeg {
         };
         let main = info
             .video()
+            .filter(|(_, facts)| facts.size.pixels() <= crate::MAX_PIXELS)
             .map(|(stream, facts)| (stream.index, facts.alpha_mode, stream.codec.clone()));
         let decoder = main
             .as_ref()
@@ -193,10 +194,10 @@ fn base(den: i64) -> Rational {
 /// The line that says why nothing was found.
 fn reason(log: &str) -> String {
     let lines = last_lines(log);
-    let line = lines
-        .lines()
-        .rev()
-        .find(|line| line.contains("moov atom") || line.contains("not on whitelist") || line.contains("Invalid"))
+    let line = ["moov atom", "not on whitelist"]
+        .iter()
+        .find_map(|telling| lines.lines().find(|line| line.contains(telling)))
+        .or_else(|| lines.lines().rev().find(|line| line.contains("Invalid")))
         .or_else(|| lines.lines().last())
         .unwrap_or("no media was found in it");
     // Without the demuxer and its address.

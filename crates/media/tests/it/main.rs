@@ -2,7 +2,11 @@
 #![allow(unreachable_pub, missing_docs)]
 
 mod clips;
+mod nut;
 mod pictures;
 mod probing;
 mod round_trip;
+mod stills;
+mod streams;
+mod threats;
 mod times;

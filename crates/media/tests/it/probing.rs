@@ -10,6 +10,8 @@ fn comparable(mut info: MediaInfo) -> MediaInfo {
         if let StreamKind::Video(facts) = &mut stream.kind {
             // Only ffprobe knows it.
             facts.stated_frames = None;
+            // AVI has no times of its own, only the decoder's, which ffprobe does not show.
+            facts.first_pts = facts.first_pts.filter(|_| info.container != "avi");
         }
     }
     info

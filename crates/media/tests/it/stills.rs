@@ -1,0 +1,360 @@
+//! Pictures: right colours or a typed refusal (threats 4 and 6), whole files or none.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder};
+use kinora_frame::{
+    ColorModel, ColorSpec, Frame, HostBuffer, Image, ImageDesc, Layout, PixelFormat, Pool, Rational, Size, Timestamp,
+};
+use kinora_media::{
+    ImageSequence, MAX_PIXELS, MediaError, NumberPattern, SequenceWriter, Still, StillFormat, list_stills, read_still,
+    write_still,
+};
+
+fn read(path: &Path) -> Result<Still, MediaError> {
+    read_still(path, &Pool::default(), MAX_PIXELS)
+}
+
+fn bytes(still: &Still) -> Vec<u8> {
+    still.image.host_buffer().unwrap().bytes().to_vec()
+}
+
+fn picture(format: PixelFormat, size: Size) -> Still {
+    let length = format.frame_bytes(size).unwrap();
+    let bytes: Vec<u8> = (0..length).map(|at| (at * 37 % 251) as u8).collect();
+    let desc = ImageDesc {
+        size,
+        layout: Layout::Pixels(format),
+        color: ColorSpec::SRGB,
+    };
+    Still {
+        image: Image::host(desc, HostBuffer::from(bytes)).unwrap(),
+        icc_profile: None,
+    }
+}
+
+#[test]
+fn lossless_pictures_come_back_bit_for_bit_in_every_format_they_take() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.png", "a.webp", "a.tiff"] {
+        let kind = StillFormat::of(Path::new(name)).unwrap();
+        for format in kind.takes() {
+            let still = picture(*format, Size::new(7, 5));
+            let path = folder.path().join(format!("{}-{name}", format.name()));
+            write_still(&path, &still, 95, false).unwrap();
+            let back = read(&path).unwrap();
+            assert_eq!(back.image.pixel_format("test").unwrap(), *format, "{name}");
+            assert_eq!(bytes(&back), bytes(&still), "{name} {format}");
+            assert_eq!(StillFormat::sniff(&path), Some(kind));
+            assert_eq!(
+                write_still(&path, &still, 95, false).unwrap_err().code(),
+                "output.exists"
+            );
+        }
+    }
+}
+
+#[test]
+fn jpeg_is_near_and_refuses_what_it_cannot_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jpg");
+    let mut flat = picture(PixelFormat::RGB24, Size::new(16, 16));
+    let desc = *flat.image.desc();
+    flat.image = Image::host(desc, HostBuffer::from([200u8, 100, 50].repeat(256))).unwrap();
+    write_still(&path, &flat, 95, false).unwrap();
+    let back = bytes(&read(&path).unwrap());
+    assert!(
+        back.chunks(3)
+            .all(|p| p[0].abs_diff(200) < 4 && p[1].abs_diff(100) < 4 && p[2].abs_diff(50) < 4),
+        "{:?}",
+        &back[..3]
+    );
+    let error = write_still(
+        &folder.path().join("b.jpg"),
+        &picture(PixelFormat::RGBA, Size::new(2, 2)),
+        95,
+        false,
+    )
+    .unwrap_err();
+    assert_eq!(error.code(), "output.container");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn t06_a_palette_becomes_the_colours_it_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("palette.png");
+    // A 2x1 PNG of two palette entries, the second half transparent.
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut chunk = |kind: &[u8; 4], data: &[u8]| {
+        png.extend((data.len() as u32).to_be_bytes());
+        let body: Vec<u8> = kind.iter().chain(data).copied().collect();
+        png.extend(&body);
+        png.extend(png_crc(&body).to_be_bytes());
+    };
+    chunk(b"IHDR", &[0, 0, 0, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0]);
+    chunk(b"PLTE", &[10, 20, 30, 40, 50, 60]);
+    chunk(b"tRNS", &[255, 128]);
+    // Stored (uncompressed) deflate of the row: filter 0, indices 0 and 1.
+    chunk(
+        b"IDAT",
+        &[0x78, 0x01, 0x01, 3, 0, 0xFC, 0xFF, 0, 0, 1, 0x00, 0x05, 0x00, 0x02],
+    );
+    chunk(b"IEND", &[]);
+    std::fs::write(&path, png).unwrap();
+    let still = read(&path).unwrap();
+    assert_eq!(still.image.pixel_format("test").unwrap(), PixelFormat::RGBA);
+    assert_eq!(bytes(&still), [10, 20, 30, 255, 40, 50, 60, 128]);
+}
+
+fn png_crc(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                0xEDB8_8320 ^ (crc >> 1)
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    !crc
+}
+
+fn jpeg(folder: &Path, name: &str, profile: Option<Vec<u8>>, exif: Option<Vec<u8>>) -> PathBuf {
+    let path = folder.join(name);
+    let mut out = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut out, 100);
+    if let Some(profile) = profile {
+        encoder.set_icc_profile(profile).unwrap();
+    }
+    if let Some(exif) = exif {
+        encoder.set_exif_metadata(exif).unwrap();
+    }
+    // Left half black, right half white.
+    let pixels: Vec<u8> = (0..16 * 8).map(|at| if at % 16 < 8 { 0 } else { 255 }).collect();
+    encoder.write_image(&pixels, 16, 8, ExtendedColorType::L8).unwrap();
+    std::fs::write(&path, out).unwrap();
+    path
+}
+
+#[test]
+fn t06_an_exif_orientation_is_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    // TIFF header, one entry: orientation (0x0112), short, 1, value 6: turn by 90 degrees clockwise.
+    let exif = vec![
+        b'I', b'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0,
+    ];
+    let still = read(&jpeg(folder.path(), "turned.jpg", None, Some(exif))).unwrap();
+    assert_eq!(still.image.size(), Size::new(8, 16));
+    let pixels = bytes(&still);
+    assert!(pixels[0] < 10 && pixels[8 * 15] > 245, "{pixels:?}");
+}
+
+#[test]
+fn t06_a_colour_profile_is_carried_into_the_new_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile: Vec<u8> = (0..400).map(|at| (at % 251) as u8).collect();
+    let still = read(&jpeg(folder.path(), "profile.jpg", Some(profile.clone()), None)).unwrap();
+    assert_eq!(still.icc_profile.as_deref(), Some(profile.as_slice()));
+    for name in ["o.png", "o.jpg"] {
+        let path = folder.path().join(name);
+        write_still(&path, &still, 95, false).unwrap();
+        assert_eq!(
+            read(&path).unwrap().icc_profile.as_deref(),
+            Some(profile.as_slice()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn t06_cmyk_jpegs_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cmyk.jpg");
+    let mut header = vec![0xFF, 0xD8, 0xFF, 0xEE, 0, 14];
+    header.extend(b"Adobe\0\x64\0\0\0\0\x02");
+    header.extend([
+        0xFF, 0xC0, 0, 20, 8, 0, 8, 0, 8, 4, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 4, 0x11, 0,
+    ]);
+    std::fs::write(&path, header).unwrap();
+    let error = read(&path).unwrap_err();
+    assert_eq!(
+        (error.code(), error.to_string().contains("a CMYK JPEG")),
+        ("input.unsupported", true),
+        "{error}"
+    );
+}
+
+#[test]
+fn t06_sixteen_bits_stay_sixteen_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep.png");
+    let values = [0u16, 1, 255, 256, 65534, 65535];
+    let deep = DynamicImage::ImageRgb16(image::ImageBuffer::from_raw(2, 1, values.to_vec()).unwrap());
+    deep.save(&path).unwrap();
+    let still = read(&path).unwrap();
+    assert_eq!(still.image.pixel_format("test").unwrap(), PixelFormat::RGB48);
+    assert_eq!(still.image.host_buffer().unwrap().samples::<u16>(), values);
+}
+
+#[test]
+fn grey_with_opacity_becomes_rgba() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("la.png");
+    let file = std::fs::File::create(&path).unwrap();
+    PngEncoder::new(file)
+        .write_image(&[7, 9], 1, 1, ExtendedColorType::La8)
+        .unwrap();
+    assert_eq!(bytes(&read(&path).unwrap()), [7, 7, 7, 9]);
+}
+
+#[test]
+fn t04_pictures_that_claim_absurd_sizes_are_refused_by_their_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
+        path
+    };
+    let side = 50_000u32;
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    png.extend(side.to_be_bytes());
+    png.extend(side.to_be_bytes());
+    png.extend([8, 2, 0, 0, 0]);
+    let crc = png_crc(&png[12..]);
+    png.extend(crc.to_be_bytes());
+    png.extend(b"\0\0\0\0IDAT\x35\xAF\x06\x1E");
+    let mut tiff = vec![b'I', b'I', 42, 0, 8, 0, 0, 0, 9, 0];
+    for (tag, kind, value) in [
+        (256u16, 4u16, side),
+        (257, 4, side),
+        (258, 3, 8),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 8),
+        (277, 3, 1),
+        (278, 4, side),
+        (279, 4, side),
+    ] {
+        tiff.extend(tag.to_le_bytes());
+        tiff.extend(kind.to_le_bytes());
+        tiff.extend(1u32.to_le_bytes());
+        tiff.extend(value.to_le_bytes());
+    }
+    tiff.extend([0; 4]);
+    let mut webp = b"RIFF\x1E\0\0\0WEBPVP8X\x0A\0\0\0\0\0\0\0".to_vec();
+    webp.extend([0x3F, 0x42, 0x0F, 0x3F, 0x42, 0x0F, 0, 0, 0, 0]);
+    let mut jpeg = vec![0xFF, 0xD8, 0xFF, 0xC0, 0, 17, 8];
+    jpeg.extend([
+        0xC3, 0x50, 0xC3, 0x50, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0, 0xFF, 0xD9,
+    ]);
+    for path in [
+        write("a.png", &png),
+        write("a.tiff", &tiff),
+        write("a.webp", &webp),
+        write("a.jpg", &jpeg),
+    ] {
+        let error = read(&path).unwrap_err();
+        assert!(
+            matches!(error.code(), "input.too_large" | "input.unreadable"),
+            "{}: {error}",
+            path.display()
+        );
+        if path.ends_with("a.png") || path.ends_with("a.tiff") {
+            assert_eq!(error.code(), "input.too_large", "{error}");
+        }
+    }
+}
+
+#[test]
+fn t01_damaged_pictures_are_refused_with_their_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("a.png");
+    write_still(&whole, &picture(PixelFormat::RGB24, Size::new(64, 64)), 95, false).unwrap();
+    let all = std::fs::read(&whole).unwrap();
+    let cut = folder.path().join("cut.png");
+    std::fs::write(&cut, &all[..all.len() / 2]).unwrap();
+    std::fs::write(folder.path().join("empty.png"), "").unwrap();
+    std::fs::write(folder.path().join("text.png"), "hello, I am no picture").unwrap();
+    for name in ["cut.png", "empty.png"] {
+        assert_eq!(
+            read(&folder.path().join(name)).unwrap_err().code(),
+            "input.unreadable",
+            "{name}"
+        );
+    }
+    assert!(matches!(
+        read(&folder.path().join("text.png")).unwrap_err().code(),
+        "input.unreadable" | "input.unsupported"
+    ));
+    assert_eq!(
+        read(&folder.path().join("none.png")).unwrap_err().code(),
+        "input.missing"
+    );
+}
+
+#[test]
+fn a_folder_of_pictures_is_a_stream_in_natural_order_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("in");
+    std::fs::create_dir(&source).unwrap();
+    for number in [1, 2, 10, 9] {
+        let mut still = picture(PixelFormat::RGB24, Size::new(2, 1));
+        let desc = *still.image.desc();
+        still.image = Image::host(desc, HostBuffer::from(vec![number; 6])).unwrap();
+        write_still(&source.join(format!("p{number}.png")), &still, 95, false).unwrap();
+    }
+    std::fs::write(source.join("notes.txt"), "x").unwrap();
+    std::fs::write(source.join(".hidden.png"), "x").unwrap();
+    let files = list_stills(&source).unwrap();
+    let rate = Rational::new(24000, 1001).unwrap();
+    let mut sequence = ImageSequence::new(files, rate, Pool::default(), MAX_PIXELS).unwrap();
+    assert_eq!(sequence.len(), 4);
+    let writer = SequenceWriter::new(NumberPattern::parse(&folder.path().join("out%03d.png"), 1).unwrap());
+    let mut order = Vec::new();
+    while let Some(frame) = sequence.next_frame().unwrap() {
+        assert_eq!(
+            frame.pts,
+            Timestamp::new(frame.index as i64, Rational::new(1001, 24000).unwrap())
+        );
+        order.push(frame.image.host_buffer().unwrap().bytes()[0]);
+        let (path, _) = writer.write(&frame).unwrap();
+        assert_eq!(path, folder.path().join(format!("out{:03}.png", frame.index + 1)));
+        assert_eq!(writer.write(&frame).unwrap_err().code(), "output.exists");
+    }
+    assert_eq!(order, [1, 2, 9, 10]);
+    sequence.seek(3);
+    let last: Frame = sequence.next_frame().unwrap().unwrap();
+    assert_eq!(last.index, 3);
+    assert_eq!(last.image.pixel_format("test").unwrap().model, ColorModel::Rgb);
+    assert_eq!(
+        list_stills(folder.path().join("none").as_path()).unwrap_err().code(),
+        "input.missing"
+    );
+}
+
+#[test]
+fn t05_a_sequence_whose_size_changes_is_refused_at_that_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, width) in [("1.png", 2), ("2.png", 3)] {
+        write_still(
+            &folder.path().join(name),
+            &picture(PixelFormat::RGB24, Size::new(width, 1)),
+            95,
+            false,
+        )
+        .unwrap();
+    }
+    let files = list_stills(folder.path()).unwrap();
+    let mut sequence = ImageSequence::new(files, Rational::new(25, 1).unwrap(), Pool::default(), MAX_PIXELS).unwrap();
+    sequence.next_frame().unwrap().unwrap();
+    assert!(matches!(
+        sequence.next_frame().unwrap_err(),
+        MediaError::SizeChanged { frame: 1, .. }
+    ));
+}
