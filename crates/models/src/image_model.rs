@@ -214,7 +214,7 @@ impl ImageModel {
         };
         let pictures = planes / channels;
         let at_once = batch.unwrap_or(pictures);
-        if pictures % at_once.max(1) != 0 {
+        if !pictures.is_multiple_of(at_once.max(1)) {
             return Err(ModelError::BadInput {
                 what: "batch",
                 expected: format!("a multiple of {at_once} pictures of {channels} channels"),

@@ -136,11 +136,8 @@ impl Reader<'_> {
         let mut fields = self.fields(bytes);
         while let Some(field) = self.next(&mut fields)? {
             match (field.number, field.wire) {
-                (7, Wire::Bytes(b)) => {
-                    if graph.replace(b).is_some() {
-                        return Err(self.bad("it has two graphs"));
-                    }
-                }
+                (7, Wire::Bytes(_)) if graph.is_some() => return Err(self.bad("it has two graphs")),
+                (7, Wire::Bytes(b)) => graph = Some(b),
                 (8, Wire::Bytes(b)) => {
                     let (domain, version) = self.opset(b)?;
                     if domain.is_empty() || domain == "ai.onnx" {

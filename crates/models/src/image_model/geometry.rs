@@ -128,7 +128,7 @@ impl Geometry {
     pub(super) fn multiple(&self, base: usize, sizes: Sizes<'_>) -> usize {
         let mut suits = |n: usize| {
             // An odd multiple: one that is no multiple of 2n.
-            let side = (base / n + 1 | 1) * n;
+            let side = ((base / n + 1) | 1) * n;
             sizes(side, side).is_ok_and(|(h, w)| self.is_regular(side, h) && self.is_regular(side, w))
         };
         [1, 2, 4, 8, 16, 32].into_iter().find(|n| suits(*n)).unwrap_or(64)

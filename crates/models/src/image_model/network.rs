@@ -170,7 +170,7 @@ impl Face {
             return Err(bad(format!("{} inputs and {} outputs", inputs.len(), outputs.len())));
         };
         let wrong = || bad(format!("{input} and {output}"));
-        let &[ref n, ref c, ref h, ref w] = input.shape.as_slice() else {
+        let [n, c, h, w] = input.shape.as_slice() else {
             return Err(wrong());
         };
         if output.shape.len() != 4 || input.dtype == DType::I64 || output.dtype == DType::I64 {
