@@ -57,10 +57,21 @@ impl Pipeline {
     }
 }
 
+/// Where a processor was put.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In its own stage.
+    Own,
+    /// In this stage.
+    Stage(Stage),
+    /// Behind what was put so before.
+    Behind,
+}
+
 /// Collects processors stage by stage and loads them.
 #[derive(Clone, Debug, Default)]
 pub struct PipelineBuilder {
-    wanted: Vec<(Option<Stage>, String, Map<String, Json>)>,
+    wanted: Vec<(Place, String, Map<String, Json>)>,
 }
 
 impl PipelineBuilder {
@@ -73,41 +84,49 @@ impl PipelineBuilder {
     /// Adds a processor at the end of whatever stage it belongs to.
     #[must_use]
     pub fn node(self, name: &str, params: Map<String, Json>) -> Self {
-        self.add(None, name, params)
+        self.add(Place::Own, name, params)
+    }
+
+    /// Adds a processor behind all that were added so: its stage is its own or that of the one before, whichever is
+    /// later. What a list of names means.
+    #[must_use]
+    pub fn then(mut self, name: &str, params: Map<String, Json>) -> Self {
+        self.wanted.push((Place::Behind, name.to_owned(), params));
+        self
     }
 
     /// Adds a processor to input processing.
     #[must_use]
     pub fn input(self, name: &str, params: Map<String, Json>) -> Self {
-        self.add(Some(Stage::InputProcessing), name, params)
+        self.add(Place::Stage(Stage::InputProcessing), name, params)
     }
 
     /// Adds a processor to preprocessing.
     #[must_use]
     pub fn preprocess(self, name: &str, params: Map<String, Json>) -> Self {
-        self.add(Some(Stage::Preprocessing), name, params)
+        self.add(Place::Stage(Stage::Preprocessing), name, params)
     }
 
     /// Adds a processor to generation.
     #[must_use]
     pub fn generate(self, name: &str, params: Map<String, Json>) -> Self {
-        self.add(Some(Stage::Generation), name, params)
+        self.add(Place::Stage(Stage::Generation), name, params)
     }
 
     /// Adds a processor to postprocessing.
     #[must_use]
     pub fn postprocess(self, name: &str, params: Map<String, Json>) -> Self {
-        self.add(Some(Stage::Postprocessing), name, params)
+        self.add(Place::Stage(Stage::Postprocessing), name, params)
     }
 
     /// Adds a processor to finalization.
     #[must_use]
     pub fn finalize(self, name: &str, params: Map<String, Json>) -> Self {
-        self.add(Some(Stage::Finalization), name, params)
+        self.add(Place::Stage(Stage::Finalization), name, params)
     }
 
-    fn add(mut self, stage: Option<Stage>, name: &str, params: Map<String, Json>) -> Self {
-        self.wanted.push((stage, name.to_owned(), params));
+    fn add(mut self, place: Place, name: &str, params: Map<String, Json>) -> Self {
+        self.wanted.push((place, name.to_owned(), params));
         self
     }
 
@@ -118,9 +137,17 @@ impl PipelineBuilder {
     /// Unknown processors and parameters, a stage before the processor's own, and the processors' own errors.
     pub fn build(&self, registry: &Registry, resources: &Resources) -> Result<Pipeline, PipelineError> {
         let mut checked = Vec::with_capacity(self.wanted.len());
-        for (stage, name, given) in &self.wanted {
+        let mut reached = Stage::InputProcessing;
+        for (place, name, given) in &self.wanted {
             let own = registry.descriptor(name)?.stage;
-            let stage = stage.unwrap_or(own);
+            let stage = match place {
+                Place::Own => own,
+                Place::Stage(stage) => *stage,
+                Place::Behind => {
+                    reached = reached.max(own);
+                    reached
+                }
+            };
             if stage < own {
                 return Err(PipelineError::StageOrder {
                     later: name.clone(),

@@ -1,6 +1,6 @@
 //! The first error ends the job, once, and never as a hang.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use kinora_engine::{Completeness, Control, EngineError, OfflineJob, OnFrameError};
 use kinora_pipeline::ProcessorError;
@@ -124,7 +124,11 @@ fn t41_a_hundred_jobs_leave_no_thread_behind() {
             &Control::default(),
         );
     }
-    assert!(threads() <= before + 1, "{before} threads before, {} after", threads());
-    let pool = kinora_frame::Pool::default();
-    let _ = Arc::new(pool);
+    // A thread's entry may outlive its end by a moment.
+    let mut tries = 0;
+    while threads() > before && tries < 500 {
+        crate::fakes::work_for(10_000);
+        tries += 1;
+    }
+    assert!(threads() <= before, "{before} threads before, {} after", threads());
 }

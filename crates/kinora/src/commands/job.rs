@@ -248,7 +248,7 @@ pub(crate) fn load_pipeline(
     let registry = app.registry(&flags.device)?;
     let mut builder = PipelineBuilder::new();
     for (name, params) in &plan.nodes {
-        builder = builder.node(name, params.clone());
+        builder = builder.then(name, params.clone());
     }
     Ok(Arc::new(builder.build(&registry, &place.resources(app, flags))?))
 }

@@ -4,12 +4,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    missing_docs
+    missing_docs,
+    reason = "helpers of tests"
 )]
 
 mod found_in_place;
+mod hostile_files;
+mod image_models;
 mod made_up;
 mod ncnn_networks;
+mod onnx_files;
 mod pulling;
 mod pulling_at_once;
 mod real_pull;

@@ -70,3 +70,27 @@ fn the_builder_orders_by_stage_and_numbers_repeats() {
         .unwrap();
     assert_eq!(error.code(), "pipeline.stage_order");
 }
+
+#[test]
+fn a_list_of_names_keeps_its_order() {
+    struct Late;
+
+    impl Filter for Late {
+        type Params = NoParams;
+
+        fn descriptor() -> Descriptor {
+            Descriptor::plain("late", "a later stage", Stage::Postprocessing, Accepts::anything())
+        }
+
+        fn apply(_params: &NoParams, image: &Image, _pool: &Pool) -> Result<Image, ProcessorError> {
+            Ok(image.clone())
+        }
+    }
+
+    let mut registry = registry();
+    registry.register_filter::<Late>().unwrap();
+    let builder = PipelineBuilder::new().then("late", Map::new()).then("copy", Map::new());
+    let pipeline = builder.build(&registry, &Resources::default()).unwrap();
+    let ids: Vec<_> = pipeline.nodes().iter().map(|node| node.id.as_str()).collect();
+    assert_eq!(ids, ["late", "copy"]);
+}
