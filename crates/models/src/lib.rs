@@ -1,5 +1,11 @@
 //! Model files: importers, the catalogue, the folders people have.
 
+mod error;
+pub mod image_model;
+pub mod ncnn;
 mod source;
+pub mod tiling;
 
+pub use error::{ModelError, Result};
+pub use image_model::ImageModel;
 pub use source::{ImageModelSpec, ModelSource};

@@ -1,0 +1,5 @@
+//! Integration tests of the model readers, a module for each promise.
+
+mod ncnn_networks;
+mod support;
+mod tiles;
