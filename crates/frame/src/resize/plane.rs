@@ -180,7 +180,7 @@ impl Element for f32 {
 /// Rows that the pass across handles at once, side by side, so that a column is one vector.
 const LANES: usize = 8;
 
-/// Resamples a plane. The pass that takes away more samples and weights comes first: less is left for the second.
+/// Resamples a plane: one pass across, one down, a pass that changes nothing left out.
 pub(super) fn resample<T: Element + Widen<A>, A: Accumulate>(
     input: &[T],
     from: Grid,
@@ -193,8 +193,7 @@ pub(super) fn resample<T: Element + Widen<A>, A: Accumulate>(
     let weights: [Vec<A>; 2] = [across, down].map(|axis| axis.weights.iter().map(|w| A::weight(*w)).collect());
     let mut sums = pool.take(from.row().max(to.row()) * size_of::<A>());
     let sums = sums.samples_mut::<A>();
-    let down_first =
-        removed(from.height, to.height, from.row()) > removed(from.width, to.width, from.height * from.channels);
+    let down_first = down_first(from, to);
     let middle = Grid {
         width: if down_first { from.width } else { to.width },
         height: if down_first { to.height } else { from.height },
@@ -244,10 +243,20 @@ pub(super) fn resample<T: Element + Widen<A>, A: Accumulate>(
     }
 }
 
-/// Samples and weights that a pass takes away, `others` being the samples of the other axes.
-fn removed(input: usize, output: usize, others: usize) -> i128 {
-    let [input, output, others] = [input, output, others].map(|count| count as i128);
-    input * others + input * output - output * others
+/// Whether the pass down comes first: the one that takes away more samples and weights, unless what it leaves between
+/// the passes is larger than everything else at hand.
+fn down_first(from: Grid, to: Grid) -> bool {
+    let wide = |count: usize| count as i128;
+    let (input, output) = (wide(from.samples()), wide(to.samples()));
+    let (down, across) = (wide(from.height * to.height), wide(from.width * to.width));
+    let after_down = wide(to.height * from.row());
+    let after_across = wide(from.height * to.row());
+    let largest = input.max(output).max(down).max(across);
+    match (after_down <= largest, after_across <= largest) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => input + down - after_down > input + across - after_across,
+    }
 }
 
 /// The pass across over every row; `take` gets the number of the first row of a block and its rows.
