@@ -57,7 +57,7 @@ pub(crate) fn clamp_unit(value: f32) -> f32 {
 
 /// A kernel in two compilations. The AVX2 one is chosen at run time.
 macro_rules! row_kernel {
-    ($(#[$doc:meta])* fn $name:ident $(<$($generic:ident: $bound:ident),+>)? ($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+    ($(#[$doc:meta])* fn $name:ident $(<$($generic:ident: $bound:path),+>)? ($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
         pub(crate) fn $name $(<$($generic: $bound),+>)? ($($arg: $type),*) {

@@ -8,6 +8,7 @@
 
 mod alpha;
 mod coefficients;
+mod exact;
 pub(crate) mod kernels;
 mod source;
 mod target;
@@ -119,10 +120,10 @@ pub fn convert_with(
         for band in bands {
             let (source, writer) = (&source, &writer);
             let mut rows = scratch();
-            scope.spawn(move || writer.write(source, band, rows.samples_mut()));
+            scope.spawn(move || writer.write(source, band, rows.samples_mut(), pool));
         }
         if let Some(band) = own {
-            writer.write(&source, band, scratch().samples_mut());
+            writer.write(&source, band, scratch().samples_mut(), pool);
         }
     });
     Image::host(*target, buffer.freeze())

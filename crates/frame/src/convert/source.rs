@@ -64,6 +64,24 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// True for RGB in codes, which [`Source::exact_rgb`] reads.
+    pub(super) const fn is_rgb_codes(&self) -> bool {
+        match self {
+            Self::Bytes(planes) => planes.is_rgb(),
+            Self::Words(planes) => planes.is_rgb(),
+            Self::Tensor(_) => false,
+        }
+    }
+
+    /// Row `y` of RGB codes in 0..1, rounded once from the exact quotient.
+    pub(super) fn exact_rgb(&self, y: usize, out: [&mut [f64]; 3]) {
+        match self {
+            Self::Bytes(planes) => planes.exact_rgb(y, out),
+            Self::Words(planes) => planes.exact_rgb(y, out),
+            Self::Tensor(_) => {}
+        }
+    }
+
     /// Row `y` where it lies, if it is float RGB in 0..1 already.
     pub(super) fn rgb_in_place(&self, y: usize) -> Option<[&'a [f32]; 3]> {
         match self {
@@ -97,6 +115,12 @@ impl<'a> Source<'a> {
             Self::Words(planes) => planes.alpha(y, out),
             Self::Tensor(tensor) => tensor.alpha(y, out),
         }
+    }
+}
+
+impl<T> Planes<'_, T> {
+    const fn is_rgb(&self) -> bool {
+        matches!(self.format.model, ColorModel::Rgb | ColorModel::Gbr)
     }
 }
 
@@ -151,6 +175,26 @@ impl<'a, T: Sample> Planes<'a, T> {
             ColorModel::Yuv420 | ColorModel::Yuv422 | ColorModel::Yuv444 => {
                 self.centred_chroma(y, rows);
                 kernels::yuv_to_rgb(self.planes[0].row(y), rows.u, rows.v, self.to_rgb, r, g, b);
+            }
+        }
+    }
+
+    fn exact_rgb(&self, y: usize, out: [&mut [f64]; 3]) {
+        let max = f64::from(self.format.max_code());
+        let channels = match (self.format.model, self.format.alpha) {
+            (ColorModel::Gbr, _) => 1,
+            (_, false) => 3,
+            (_, true) => 4,
+        };
+        for (channel, out) in out.into_iter().enumerate() {
+            let (plane, first) = if channels == 1 {
+                ((channel + 2) % 3, 0)
+            } else {
+                (0, channel)
+            };
+            let samples = self.planes[plane].row(y)[first..].iter().step_by(channels);
+            for (out, code) in out.iter_mut().zip(samples) {
+                *out = f64::from(code.to_f32()) / max;
             }
         }
     }

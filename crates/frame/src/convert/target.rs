@@ -2,11 +2,12 @@
 
 use super::{
     coefficients::{CodeScale, full_range, luma_weights, rgb_to_ycc},
+    exact::ExactLuma,
     kernels::{self, Quantiser, RgbToYcc, Sample},
     source::{Source, SourceRows},
     tensor::TensorLayout,
 };
-use crate::{ChromaLocation, ColorModel, FrameError, ImageDesc, Layout, PixelFormat};
+use crate::{ChromaLocation, ColorModel, FrameError, ImageDesc, Layout, PixelFormat, Pool};
 
 /// Bytes of one row of a plane, and how many picture rows it covers as a shift.
 #[derive(Clone, Copy, Default)]
@@ -60,6 +61,7 @@ pub(super) struct PixelTarget {
     chroma: Quantiser,
     full: Quantiser,
     location: ChromaLocation,
+    exact: ExactLuma,
 }
 
 impl Target {
@@ -89,14 +91,23 @@ impl Target {
             chroma: scale.chroma(),
             full: full_range(format),
             location: to.color.chroma,
+            exact: ExactLuma::new(
+                weights,
+                scale,
+                to.color.chroma,
+                format.is_yuv().then(|| format.chroma_shift()),
+                (width, height),
+            ),
         }))
     }
 
-    pub(super) fn write(&self, source: &Source<'_>, band: Band<'_>, scratch: &mut [f32]) {
+    pub(super) fn write(&self, source: &Source<'_>, band: Band<'_>, scratch: &mut [f32], pool: &Pool) {
         match self {
             Self::Tensor { layout, clamp, gray } => write_tensor(*layout, *clamp, *gray, source, band, scratch),
-            Self::Pixels(target) if target.format.sample_bytes() == 1 => target.write::<u8>(source, band, scratch),
-            Self::Pixels(target) => target.write::<u16>(source, band, scratch),
+            Self::Pixels(target) if target.format.sample_bytes() == 1 => {
+                target.write::<u8>(source, band, scratch, pool)
+            }
+            Self::Pixels(target) => target.write::<u16>(source, band, scratch, pool),
         }
     }
 }
@@ -221,12 +232,16 @@ fn write_tensor(
 }
 
 impl PixelTarget {
-    fn write<T: Sample>(&self, source: &Source<'_>, band: Band<'_>, scratch: &mut [f32]) {
+    fn write<T: Sample>(&self, source: &Source<'_>, band: Band<'_>, scratch: &mut [f32], pool: &Pool) {
         let mut scratch = Scratch::new(scratch, self.width);
         let (first, rows) = (band.first, band.rows);
         let mut planes = band.planes.map(bytemuck::cast_slice_mut::<u8, T>);
         match self.format.model {
             ColorModel::Rgb | ColorModel::Gbr => self.write_rgb(source, first, rows, &mut planes, &mut scratch),
+            _ if source.is_rgb_codes() => {
+                self.exact
+                    .write(first, rows, &mut planes, pool, |y, out| source.exact_rgb(y, out));
+            }
             _ => self.write_luma(source, first, rows, &mut planes, &mut scratch),
         }
         if self.format.alpha && self.format.model != ColorModel::Rgb {

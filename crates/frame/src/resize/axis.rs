@@ -39,6 +39,14 @@ impl Span {
 type Taps = Vec<(isize, f64)>;
 
 impl Axis {
+    /// True where every output sample is the input sample of its own number.
+    pub(super) fn is_identity(&self, input: usize) -> bool {
+        let own = |(index, start): (usize, &u32)| *start as usize == index && self.weights[index * self.taps] == 1.0;
+        self.start.len() == input
+            && self.length.iter().all(|length| *length == 1)
+            && self.start.iter().enumerate().all(own)
+    }
+
     /// `both_shrink` says whether neither axis of the picture grows; OpenCV's area rule asks for it.
     pub(super) fn new(span: Span, method: Resample, both_shrink: bool) -> Self {
         let rows: Vec<Taps> = (0..span.output)
@@ -73,9 +81,13 @@ fn merged(taps: Taps, input: usize) -> Taps {
             slot.1 += weight;
         }
     }
-    while window.len() > 1 && window.last().is_some_and(|(_, weight)| *weight == 0.0) {
-        window.pop();
-    }
+    // Zeros of the kernels at whole distances: nothing in f64 beside a code, and an axis that keeps its size is then
+    // seen to be the identity.
+    let counts = |(_, weight): &(isize, f64)| weight.abs() > 1e-15;
+    let first = window.iter().position(counts).unwrap_or(0);
+    let end = window.iter().rposition(counts).map_or(1, |last| last + 1);
+    window.truncate(end);
+    window.drain(..first);
     window
 }
 
@@ -95,7 +107,12 @@ fn taps(span: Span, method: Resample, both_shrink: bool, index: usize) -> Taps {
         Resample::NearestExact if shift == 0.0 && scale == input as f64 / output as f64 => {
             whole((2 * index + 1) * input / (2 * output))
         }
-        Resample::Nearest => whole((centre - 0.5 * scale).max(0.0) as usize),
+        Resample::OpenCvNearest if shift == 0.0 => {
+            // In OpenCV's own steps: a float just below a whole number falls to the sample before.
+            let growth = output as f64 / input as f64;
+            whole((index as f64 * (1.0 / growth)) as usize)
+        }
+        Resample::Nearest | Resample::OpenCvNearest => whole((centre - 0.5 * scale).max(0.0) as usize),
         Resample::NearestExact => whole(centre.max(0.0) as usize),
         Resample::Linear => linear(centre - 0.5),
         Resample::LinearCorners => {
@@ -116,8 +133,10 @@ fn taps(span: Span, method: Resample, both_shrink: bool, index: usize) -> Taps {
         }
         Resample::OpenCvArea if both_shrink => box_cover(index as f64 * scale, (index + 1) as f64 * scale, input),
         Resample::OpenCvArea => {
-            let at = (index as f64 * scale).floor();
-            let fraction = (index + 1) as f64 - (at + 1.0) / scale;
+            // In OpenCV's own steps: the fraction is taken in f32, so that one just below a whole number is none.
+            let growth = output as f64 / input as f64;
+            let at = (index as f64 * (1.0 / growth)).floor();
+            let fraction = f64::from(((index + 1) as f64 - (at + 1.0) * growth) as f32);
             let fraction = if fraction <= 0.0 {
                 0.0
             } else {

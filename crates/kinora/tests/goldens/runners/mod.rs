@@ -2,7 +2,10 @@
 
 mod color;
 mod layout;
+mod ncnn;
 mod resize;
+mod runtime;
+mod tiling;
 
 use serde_json::Value;
 
@@ -23,7 +26,6 @@ pub struct Answer {
 pub enum End {
     Failed(String),
     /// Files that are not here; holds the command that fetches them.
-    #[allow(dead_code, reason = "made by the runners of fetched models")]
     Skipped(String),
 }
 
@@ -51,7 +53,8 @@ pub struct Runner {
     pub silent: &'static [&'static str],
 }
 
-const FAMILIES: [fn(&str, &str) -> Option<Runner>; 3] = [color::find, layout::find, resize::find];
+const FAMILIES: [fn(&str, &str) -> Option<Runner>; 5] =
+    [color::find, layout::find, ncnn::find, resize::find, tiling::find];
 
 /// The runner of a component.
 pub fn find(set: &str, component: &str) -> Option<Runner> {

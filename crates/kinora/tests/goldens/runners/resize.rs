@@ -44,7 +44,8 @@ fn filter(name: &str) -> Option<Filter> {
 
 fn method(source: &str, name: &str) -> Option<Resample> {
     Some(match (source, name) {
-        (_, "nearest") => Resample::Nearest,
+        ("chw", "nearest") => Resample::Nearest,
+        ("hwc", "nearest") => Resample::OpenCvNearest,
         ("chw", "nearest_exact") => Resample::NearestExact,
         ("chw", "bilinear") | ("hwc", "linear") => Resample::Linear,
         ("chw", "bilinear_corners") => Resample::LinearCorners,
