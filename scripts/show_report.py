@@ -18,7 +18,7 @@ def main(path: Path) -> None:
             f"{100 * lane['utilisation']:3.0f} % busy"
         )
     for step in report["steps"]:
-        print(f"    {step['name']:<32} {step['frames']:5} frames, {step['p50_ms']:7.2f} ms each (median)")
+        print(f"    {step['name']:<50} {step['frames']:5} frames, {step['p50_ms']:7.2f} ms each (median)")
 
 
 if __name__ == "__main__":
