@@ -16,7 +16,7 @@ export CARGO_BUILD_JOBS ?= 2
 KINORA := target/ci/kinora
 CARGO_CI := --profile ci --locked
 
-.PHONY: help setup fetch-demo fetch-test-models demo test goldens lint fmt bench bench-gpu soak fuzz docs clean
+.PHONY: help setup fetch-demo fetch-test-models demo test goldens lint fmt bench bench-peers bench-gpu soak fuzz docs clean
 
 help: ## what there is
 	@printf 'kinora turns video into better or other video.\n\n'
@@ -57,8 +57,16 @@ docs: ## the API documentation, into target/doc
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(CARGO_CI)
 	@echo 'open target/doc/kinora_pipeline/index.html'
 
-bench: ## the figures of docs/benchmarks.md
-	@echo 'bench: no benchmark is in the tree yet; docs/benchmarks.md lists what will be measured' >&2; exit 1
+bench: ## the figures of docs/benchmarks.md, or those that BENCH names (BENCH="overlap memory")
+	@[ -e scripts/bench/bench.py ] || { echo 'bench: no benchmark is in the tree yet (docs/benchmarks.md)' >&2; exit 1; }
+	@$(MAKE) fetch-test-models
+	python3 scripts/bench/bench.py $(BENCH)
+
+bench-peers: ## the reference job beside other programs, which it installs (about 3 GB)
+	@[ -e scripts/bench/bench.py ] || { echo 'bench-peers: no benchmark is in the tree yet (docs/benchmarks.md)' >&2; exit 1; }
+	@$(MAKE) fetch-test-models
+	bash scripts/bench/setup_peers.sh
+	python3 scripts/bench/bench.py network reference
 
 bench-gpu: ## the figures that need a GPU
 	@echo 'bench-gpu: needs an NVIDIA GPU and an ONNX Runtime with a CUDA provider; kinora has no CUDA device yet (docs/STATUS.md)' >&2; exit 1

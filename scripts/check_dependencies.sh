@@ -2,6 +2,7 @@
 # Licences, duplicates and sources always; advisories where their database can be reached or was fetched before.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export PATH="$PWD/.cache/tools/bin:$PATH"
 
 cargo deny --locked check licenses bans sources
 if cargo deny fetch db >/dev/null 2>&1; then

@@ -30,9 +30,8 @@ while read -r path; do
 done < <(git ls-files '*.md' ':!goldens' | xargs grep -hvE '^```' |
     grep -oE '\b(crates|scripts|docs|goldens)/[A-Za-z0-9_./-]*[A-Za-z0-9_]' | sort -u)
 
-# Every dependency of the workspace has its line in docs/dependencies.md, and a use.
+# Every dependency of the workspace has a use (that it has its line in docs/dependencies.md is a test of the command).
 while read -r name; do
-    grep -qE "(^\| |\*\*)$name( \||\*\*)" docs/dependencies.md || complain "docs/dependencies.md has no line for $name"
     git grep -qE "\b${name//-/_}(::|!| as )" -- 'crates/*.rs' || complain "nothing in the code uses $name"
 done < <(sed -n '/^\[workspace.dependencies\]/,/^\[workspace.lints/p' Cargo.toml | sed -nE 's/^([a-z0-9_-]+) = .*/\1/p' |
     grep -v '^kinora-')
