@@ -47,3 +47,4 @@ echo
 echo "all of it took $SECONDS s"
 echo "results     $out/carphone.2x.mp4, $out/drawn.4x.mkv"
 echo "to compare  $out/carphone.2x.png, $out/drawn.4x.png (left the source enlarged bicubic, right kinora)"
+echo "your own    KINORA_MODELS=$models $kinora upscale CLIP"
