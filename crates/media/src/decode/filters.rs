@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use kinora_frame::ColorRange;
+use kinora_frame::{ColorRange, ColorSpec};
 
 use super::{Decoder, Deinterlace, SizeChange};
-use crate::child::LineFilter;
+use crate::{child::LineFilter, probe::color};
 
 /// A filter under which a time that goes back or stands begins anew one step behind the frame before it, and so do all
 /// after it: order and durations are kept. Without it FFmpeg's muxer squeezes them to one tick each. Variable 0 is what is
@@ -32,12 +32,20 @@ impl Decoder {
         if self.options.size_change == SizeChange::Rescale {
             scale.push(format!("w={}:h={}", self.facts.size.width, self.facts.size.height));
         }
-        if self.facts.format.is_yuv() && self.facts.source_format != self.format.name() {
-            // Without it FFmpeg 5 and 6 squeeze full-range pictures and 8 and 9 do not.
-            let range = match self.color.range {
-                ColorRange::Limited => "limited",
-                ColorRange::Full => "full",
+        if self.facts.format.is_yuv() && !self.format.is_yuv() && self.format.color_channels() == 3 {
+            let resolved = ColorSpec {
+                matrix: self.facts.color.resolved_matrix(self.facts.size.height),
+                ..self.facts.color
             };
+            scale.push(format!(
+                "in_color_matrix={}:in_range={}:out_range=full",
+                color::scale_matrix(resolved.matrix),
+                range_name(resolved.range)
+            ));
+            scale.push("flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp".to_owned());
+        } else if self.facts.format.is_yuv() && self.facts.source_format != self.format.name() {
+            // Without it FFmpeg 5 and 6 squeeze full-range pictures and 8 and 9 do not.
+            let range = range_name(self.color.range);
             scale.push(format!("in_range={range}:out_range={range}"));
         }
         if !scale.is_empty() {
@@ -67,6 +75,13 @@ impl Decoder {
                 .any(|level| line.contains(level))
                 && !line.trim().is_empty()
         })
+    }
+}
+
+const fn range_name(range: ColorRange) -> &'static str {
+    match range {
+        ColorRange::Limited => "limited",
+        ColorRange::Full => "full",
     }
 }
 

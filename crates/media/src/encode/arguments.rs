@@ -55,14 +55,22 @@ impl<'a> Plan<'a> {
         source: Option<&'a MediaInfo>,
         settings: &'a EncodeSettings,
     ) -> Result<Self, MediaError> {
-        let container = Container::of(output).ok_or_else(|| MediaError::Setting {
-            name: "the output's extension",
-            expected: "mkv, mp4, mov, webm, ts, nut, gif or webp".to_owned(),
-            found: output.extension().unwrap_or_default().to_string_lossy().into_owned(),
-        })?;
+        let container = container_of(output)?;
         let preset = choose(ffmpeg, container, video, settings)?;
         check_codec(container, preset)?;
         check_encoder(ffmpeg, preset)?;
+        Self::with_preset(preset, output, video, source, settings)
+    }
+
+    /// The plan of one encoder, whether this FFmpeg has it or not.
+    pub(super) fn with_preset(
+        preset: &'static EncoderPreset,
+        output: &Path,
+        video: &'a VideoFormat,
+        source: Option<&'a MediaInfo>,
+        settings: &'a EncodeSettings,
+    ) -> Result<Self, MediaError> {
+        let container = container_of(output)?;
         check_settings(preset, settings)?;
         let mut notes = Vec::new();
         let pixel_format = pixel_format(preset, video, settings, &mut notes)?;
@@ -240,9 +248,9 @@ impl<'a> Plan<'a> {
                 range(output.range)
             );
             if !self.video.format.is_yuv() && stored.is_yuv() {
-                scale.push_str(&format!(":out_color_matrix={}", scale_matrix(output)));
+                scale.push_str(&format!(":out_color_matrix={}", color::scale_matrix(output.matrix)));
             } else if self.video.format.is_yuv() && !stored.is_yuv() {
-                scale.push_str(&format!(":in_color_matrix={}", scale_matrix(first)));
+                scale.push_str(&format!(":in_color_matrix={}", color::scale_matrix(first.matrix)));
             }
             scale.push_str(":flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp");
             filters.push(scale);
@@ -406,6 +414,15 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The container that the output's name asks for.
+fn container_of(output: &Path) -> Result<Container, MediaError> {
+    Container::of(output).ok_or_else(|| MediaError::Setting {
+        name: "the output's extension",
+        expected: "mkv, mp4, mov, webm, ts, nut, gif or webp".to_owned(),
+        found: output.extension().unwrap_or_default().to_string_lossy().into_owned(),
+    })
+}
+
 /// By how much all times must be moved for a container that has none before zero. A little sound before zero is the
 /// priming of its codec, which players know.
 fn moved(container: Container, source: &MediaInfo) -> Option<String> {
@@ -454,16 +471,6 @@ const fn range(range: ColorRange) -> &'static str {
     match range {
         ColorRange::Limited => "limited",
         ColorRange::Full => "full",
-    }
-}
-
-fn scale_matrix(color: ColorSpec) -> &'static str {
-    match color.matrix {
-        kinora_frame::Matrix::Bt709 => "bt709",
-        kinora_frame::Matrix::Bt2020Ncl => "bt2020",
-        kinora_frame::Matrix::Other(4) => "fcc",
-        kinora_frame::Matrix::Other(7) => "smpte240m",
-        _ => "bt601",
     }
 }
 

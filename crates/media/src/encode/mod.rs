@@ -1,5 +1,7 @@
 //! Frames into a file: raw pictures over a NUT pipe, sound and the rest copied from the source.
 
+#[cfg(test)]
+mod argument_tests;
 mod arguments;
 mod choice;
 mod container;
