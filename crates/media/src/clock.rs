@@ -49,7 +49,7 @@ impl Lead {
     }
 
     /// A time read from a pipe, in whatever base the pipe chose, back in the stream's base and place.
-    pub(crate) fn from_pipe(self, pts: Timestamp) -> Result<Timestamp, MediaError> {
+    pub(crate) fn off_pipe(self, pts: Timestamp) -> Result<Timestamp, MediaError> {
         let mut pts = pts.rescale_exact(self.base)?;
         pts.ticks = pts.ticks.saturating_sub(self.ticks);
         Ok(pts)
@@ -70,7 +70,7 @@ mod tests {
                 let pts = Timestamp::new(ticks, base);
                 let there = lead.onto_pipe(pts).unwrap();
                 let back = lead
-                    .from_pipe(Timestamp::new(i64::try_from(there).unwrap(), base))
+                    .off_pipe(Timestamp::new(i64::try_from(there).unwrap(), base))
                     .unwrap();
                 assert_eq!(back.ticks, ticks);
             }

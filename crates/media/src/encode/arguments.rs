@@ -5,9 +5,11 @@ use std::{ffi::OsString, path::Path};
 use kinora_frame::{ChromaLocation, ColorModel, ColorRange, ColorSpec, PixelFormat, Size};
 
 use super::{
-    EncodeSettings, Note, OddSize, Quality, VideoFormat,
+    EncodeSettings, Note, Quality, VideoFormat,
+    choice::{check_encoder, check_settings, choose},
     container::{Container, Kept, check_codec, kept_streams},
-    presets::{self, EncoderPreset, HdrParameters},
+    presets::{EncoderPreset, HdrParameters},
+    stored::{adjusted, pixel_format},
 };
 use crate::{
     Ffmpeg, MediaError, MediaInfo, Stream,
@@ -53,14 +55,22 @@ impl<'a> Plan<'a> {
         source: Option<&'a MediaInfo>,
         settings: &'a EncodeSettings,
     ) -> Result<Self, MediaError> {
-        let container = Container::of(output).ok_or_else(|| MediaError::Setting {
-            name: "the output's extension",
-            expected: "mkv, mp4, mov, webm, ts, nut, gif or webp".to_owned(),
-            found: output.extension().unwrap_or_default().to_string_lossy().into_owned(),
-        })?;
+        let container = container_of(output)?;
         let preset = choose(ffmpeg, container, video, settings)?;
         check_codec(container, preset)?;
         check_encoder(ffmpeg, preset)?;
+        Self::with_preset(preset, output, video, source, settings)
+    }
+
+    /// The plan of one encoder, whether this FFmpeg has it or not.
+    pub(super) fn with_preset(
+        preset: &'static EncoderPreset,
+        output: &Path,
+        video: &'a VideoFormat,
+        source: Option<&'a MediaInfo>,
+        settings: &'a EncodeSettings,
+    ) -> Result<Self, MediaError> {
+        let container = container_of(output)?;
         check_settings(preset, settings)?;
         let mut notes = Vec::new();
         let pixel_format = pixel_format(preset, video, settings, &mut notes)?;
@@ -238,9 +248,9 @@ impl<'a> Plan<'a> {
                 range(output.range)
             );
             if !self.video.format.is_yuv() && stored.is_yuv() {
-                scale.push_str(&format!(":out_color_matrix={}", scale_matrix(output)));
+                scale.push_str(&format!(":out_color_matrix={}", color::scale_matrix(output.matrix)));
             } else if self.video.format.is_yuv() && !stored.is_yuv() {
-                scale.push_str(&format!(":in_color_matrix={}", scale_matrix(first)));
+                scale.push_str(&format!(":in_color_matrix={}", color::scale_matrix(first.matrix)));
             }
             scale.push_str(":flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp");
             filters.push(scale);
@@ -404,6 +414,15 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The container that the output's name asks for.
+fn container_of(output: &Path) -> Result<Container, MediaError> {
+    Container::of(output).ok_or_else(|| MediaError::Setting {
+        name: "the output's extension",
+        expected: "mkv, mp4, mov, webm, ts, nut, gif or webp".to_owned(),
+        found: output.extension().unwrap_or_default().to_string_lossy().into_owned(),
+    })
+}
+
 /// By how much all times must be moved for a container that has none before zero. A little sound before zero is the
 /// priming of its codec, which players know.
 fn moved(container: Container, source: &MediaInfo) -> Option<String> {
@@ -434,206 +453,6 @@ fn dispositions(stream: &Stream) -> String {
     }
 }
 
-fn choose(
-    ffmpeg: &Ffmpeg,
-    container: Container,
-    video: &VideoFormat,
-    settings: &EncodeSettings,
-) -> Result<&'static EncoderPreset, MediaError> {
-    if let Some(name) = &settings.codec {
-        return presets::find(name).ok_or_else(|| MediaError::Setting {
-            name: "codec",
-            expected: presets::ALL
-                .iter()
-                .map(|preset| preset.name)
-                .collect::<Vec<_>>()
-                .join(", "),
-            found: name.clone(),
-        });
-    }
-    let deep = video.format.bits > 8 && ffmpeg.has_encoder("libx265");
-    let name = match container {
-        Container::WebM => "vp9",
-        Container::Gif => "gif",
-        Container::WebP => "webp",
-        Container::Mov if video.format.alpha => "prores",
-        Container::Matroska | Container::Nut if video.format.alpha => "ffv1",
-        _ if deep => "h265",
-        _ => "h264",
-    };
-    presets::find(name).ok_or_else(|| MediaError::EncoderMissing {
-        encoder: name.to_owned(),
-        alternatives: Vec::new(),
-    })
-}
-
-fn check_encoder(ffmpeg: &Ffmpeg, preset: &EncoderPreset) -> Result<(), MediaError> {
-    if ffmpeg.has_encoder(preset.encoder) {
-        return Ok(());
-    }
-    let same = presets::ALL
-        .iter()
-        .filter(|other| other.codec == preset.codec && ffmpeg.has_encoder(other.encoder));
-    Err(MediaError::EncoderMissing {
-        encoder: preset.encoder.to_owned(),
-        alternatives: same.map(|other| other.name.to_owned()).collect(),
-    })
-}
-
-fn check_settings(preset: &EncoderPreset, settings: &EncodeSettings) -> Result<(), MediaError> {
-    let refuse = |name, expected: String, found: String| Err(MediaError::Setting { name, expected, found });
-    match (settings.crf, preset.quality) {
-        (Some(crf), Quality::Flag { least, most, .. }) if !(least..=most).contains(&crf) => {
-            return refuse("crf", format!("{least} to {most} for {}", preset.name), crf.to_string());
-        }
-        (Some(crf), Quality::None) => {
-            return refuse(
-                "crf",
-                format!("left out: {} has no quality setting", preset.name),
-                crf.to_string(),
-            );
-        }
-        _ => {}
-    }
-    if let Some(rate) = settings.bitrate {
-        if !preset.bitrate || rate == 0 {
-            return refuse(
-                "bitrate",
-                format!("above 0, and left out for encoders without one ({})", preset.name),
-                rate.to_string(),
-            );
-        }
-        if settings.crf.is_some() {
-            return refuse("bitrate", "left out where crf is given".to_owned(), rate.to_string());
-        }
-    }
-    if let (Some(speed), None) = (&settings.encoder_preset, preset.speed) {
-        return refuse(
-            "encoder preset",
-            format!("left out: {} has none", preset.name),
-            speed.clone(),
-        );
-    }
-    for (key, _) in &settings.options {
-        let plain = key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':'));
-        // These would change what kinora promises about the file: where it is, its streams, its times.
-        let ours = [
-            "i",
-            "f",
-            "y",
-            "map",
-            "c",
-            "codec",
-            "vf",
-            "filter",
-            "filter_complex",
-            "ss",
-            "t",
-            "to",
-            "r",
-            "vsync",
-            "fps_mode",
-        ];
-        let stem = key.split(':').next().unwrap_or_default();
-        if !plain || key.starts_with('-') || ours.contains(&stem) || stem.starts_with("filter") {
-            return refuse(
-                "encoder option",
-                "an option of the encoder, as FFmpeg names it without the dash".to_owned(),
-                key.clone(),
-            );
-        }
-    }
-    Ok(())
-}
-
-/// The encoder's format that keeps most of the frames' own, or the one that was asked for.
-fn pixel_format(
-    preset: &EncoderPreset,
-    video: &VideoFormat,
-    settings: &EncodeSettings,
-    notes: &mut Vec<Note>,
-) -> Result<String, MediaError> {
-    let from = video.format;
-    let chosen = match &settings.pixel_format {
-        Some(name) => preset
-            .formats
-            .iter()
-            .find(|known| known.trim_end_matches("le") == name.trim_end_matches("le"))
-            .ok_or_else(|| MediaError::Setting {
-                name: "pixel format",
-                expected: format!("one that {} takes: {}", preset.name, preset.formats.join(", ")),
-                found: name.clone(),
-            })?,
-        None => {
-            let full_chroma = preset.even_sides
-                && settings.odd_size == OddSize::FullChroma
-                && (video.size.width % 2 == 1 || video.size.height % 2 == 1);
-            let best = preset.formats.iter().min_by_key(|name| {
-                let to = carried_format(name).0;
-                (
-                    full_chroma && to.is_yuv() && to.model != ColorModel::Yuv444,
-                    loss(from, to),
-                )
-            });
-            best.copied().unwrap_or(&"yuv420p")
-        }
-    };
-    let to = carried_format(chosen).0;
-    if to != from {
-        let (lost, ..) = loss(from, to);
-        notes.push(Note::FormatConverted {
-            from: from.name(),
-            to: (*chosen).to_owned(),
-            lossy: lost > 0,
-        });
-    }
-    Ok((*chosen).to_owned())
-}
-
-/// What is lost on the way from one format to another, and what is wasted; less is better.
-fn loss(from: PixelFormat, to: PixelFormat) -> (u32, bool, u32) {
-    let chroma = |format: PixelFormat| match format.model {
-        ColorModel::Gray => 0u32,
-        ColorModel::Yuv420 => 1,
-        ColorModel::Yuv422 => 2,
-        ColorModel::Yuv444 | ColorModel::Gbr | ColorModel::Rgb => 3,
-    };
-    // Video is stored with halved chroma unless the frames have more than RGB's by accident.
-    let wanted = if from.is_yuv() || from.model == ColorModel::Gray {
-        chroma(from)
-    } else {
-        1
-    };
-    let lost_alpha = u32::from(from.alpha && !to.alpha) * 100;
-    let lost_chroma = wanted.saturating_sub(chroma(to)) * 10;
-    let lost_bits = u32::from(from.bits.saturating_sub(to.bits));
-    let other_model = from.is_yuv() != to.is_yuv() && from.model != ColorModel::Gray;
-    let waste = u32::from(to.bits.saturating_sub(from.bits))
-        + chroma(to).saturating_sub(wanted) * 4
-        + u32::from(to.alpha && !from.alpha) * 8;
-    (
-        lost_alpha + lost_chroma + lost_bits,
-        other_model && from.is_yuv(),
-        waste,
-    )
-}
-
-fn adjusted(preset: &EncoderPreset, pixel_format: &str, size: Size, policy: OddSize) -> Size {
-    let format = carried_format(pixel_format).0;
-    let (shift_x, shift_y) = format.chroma_shift();
-    if !preset.even_sides {
-        return size;
-    }
-    let side = |side: u32, shift: u32| match policy {
-        _ if shift == 0 || side.is_multiple_of(2) => side,
-        OddSize::Crop if side > 1 => side - 1,
-        _ => side + 1,
-    };
-    Size::new(side(size.width, shift_x), side(size.height, shift_y))
-}
-
 fn setparams(color: ColorSpec) -> String {
     let mut text = format!("setparams=range={}", range(color.range));
     if let Some(name) = color::primaries_name(color.primaries) {
@@ -652,16 +471,6 @@ const fn range(range: ColorRange) -> &'static str {
     match range {
         ColorRange::Limited => "limited",
         ColorRange::Full => "full",
-    }
-}
-
-fn scale_matrix(color: ColorSpec) -> &'static str {
-    match color.matrix {
-        kinora_frame::Matrix::Bt709 => "bt709",
-        kinora_frame::Matrix::Bt2020Ncl => "bt2020",
-        kinora_frame::Matrix::Other(4) => "fcc",
-        kinora_frame::Matrix::Other(7) => "smpte240m",
-        _ => "bt601",
     }
 }
 

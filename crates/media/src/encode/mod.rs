@@ -1,12 +1,16 @@
 //! Frames into a file: raw pictures over a NUT pipe, sound and the rest copied from the source.
 
+#[cfg(test)]
+mod argument_tests;
 mod arguments;
+mod choice;
 mod container;
 mod fourcc;
 mod hdr;
 mod pad;
 pub(crate) mod part;
 mod presets;
+mod stored;
 
 use std::{io, path::Path, path::PathBuf, process::ChildStdin, time::Duration};
 

@@ -131,6 +131,17 @@ pub(crate) fn chroma_name(value: ChromaLocation) -> &'static str {
     }
 }
 
+/// The name under which FFmpeg's scaler knows a matrix; BT.601 is its own default.
+pub(crate) fn scale_matrix(matrix: Matrix) -> &'static str {
+    match matrix {
+        Matrix::Bt709 => "bt709",
+        Matrix::Bt2020Ncl => "bt2020",
+        Matrix::Other(4) => "fcc",
+        Matrix::Other(7) => "smpte240m",
+        _ => "bt601",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

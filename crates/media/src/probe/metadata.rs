@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str) -> (Vec<(String, String)>, Vec<Chapter>) {
                         .parse()
                         .ok()
                         .filter(|base: &Rational| base.num() > 0)
-                        .unwrap_or(*base)
+                        .unwrap_or(*base);
                 }
                 "START" => chapter.start = Timestamp::new(value.parse().unwrap_or(0), *base),
                 "END" => chapter.end = Timestamp::new(value.parse().unwrap_or(0), *base),

@@ -297,3 +297,24 @@ fn chroma_location_is_kept() {
         );
     });
 }
+
+#[test]
+fn rgb_on_request_uses_the_matrix_of_the_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    // Pure BT.709 green in video range.
+    let file = make(
+        &tools()[0],
+        "-f lavfi -i color=0x00FF00:s=64x48:r=25:d=0.1 -vf scale=out_color_matrix=bt709:out_range=limited,format=yuv420p,setparams=colorspace=bt709:range=limited -c:v ffv1 -colorspace bt709 -color_range tv",
+        &folder.path().join("green.mkv"),
+    );
+    with_each(|tool| {
+        let options = DecodeOptions {
+            pixel_format: Some(kinora_frame::PixelFormat::RGB24),
+            ..DecodeOptions::default()
+        };
+        let (frames, _) = decode(tool, &tool.probe(&file).unwrap(), options).unwrap();
+        let pixel = &bytes(&frames[0])[..3];
+        assert!(pixel[0] <= 2 && pixel[1] >= 253 && pixel[2] <= 2, "{pixel:?}");
+        assert_eq!(frames[0].image.color().range, ColorRange::Full);
+    });
+}

@@ -571,7 +571,7 @@ fn a_missing_an_old_and_a_broken_ffmpeg_have_a_sentence_each() {
     let error = Ffmpeg::find(&none).unwrap_err();
     assert_eq!((error.code(), error.hint().is_some()), ("tool.missing", true));
     let path = folder.path().join("ffmpeg");
-    let mut write = |text: &str| {
+    let write = |text: &str| {
         let mut file = std::fs::File::create(&path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
         drop(file);

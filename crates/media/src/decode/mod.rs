@@ -1,143 +1,32 @@
 //! Frames out of a file: one FFmpeg child, raw pictures and exact times over a NUT pipe.
 
+mod filters;
+mod options;
+
 use std::{
     process::ChildStdout,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use kinora_frame::{ColorRange, ColorSpec, Frame, Image, ImageDesc, Layout, PixelFormat, Pool, SideData, Timestamp};
+use kinora_frame::{ColorRange, ColorSpec, Frame, Image, ImageDesc, Layout, PixelFormat, SideData, Timestamp};
 
 use crate::{
-    Ffmpeg, MediaError, MediaInfo, PacketIndex, Stop, VideoFacts,
+    Ffmpeg, MediaError, MediaInfo, Stop, VideoFacts,
     animation::{self, Animation},
-    child::{ChildProcess, LineFilter, Pipe, Start},
+    child::{ChildProcess, Pipe, Start},
     clock::Lead,
-    ffmpeg::{STALL, common, input_file},
+    ffmpeg::{common, input_file},
     nut::{NutLimits, NutReader},
     probe::facts::carried_format,
 };
 
-/// Pixels of a picture that are decoded unless the caller allows more: 8192 x 8192.
-pub const MAX_PIXELS: u64 = 8192 * 8192;
+pub use options::{Completeness, DecodeOptions, Deinterlace, MAX_PIXELS, SizeChange, StartAt};
 
 /// Earlier key frames that a start in the middle tries before it decodes from the beginning.
 const START_TRIES: usize = 4;
-
-/// A filter under which a time that goes back or stands begins anew one step behind the frame before it, and so do all
-/// after it: order and durations are kept. Without it FFmpeg's muxer squeezes them to one tick each. Variable 0 is what is
-/// added to every time, 1 the time, 2 the last step; `print` marks each repair on stderr.
-const RISING_TIMES: &str = "setpts='st(1,PTS+ld(0));\
-    if(lte(ld(1),PREV_OUTPTS),\
-    print(0.271828,32);st(0,ld(0)+PREV_OUTPTS+max(ld(2),1)-ld(1));st(1,PREV_OUTPTS+max(ld(2),1)));\
-    st(2,if(isnan(PREV_OUTPTS),0,ld(1)-PREV_OUTPTS));ld(1)'";
-
-/// What [`RISING_TIMES`] prints.
-const REPAIR_MARK: &str = "[info] 0.271828";
-
-/// What to do with pictures of two moments woven together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Deinterlace {
-    /// Where the stream says it is interlaced: bwdif, one picture a frame, times kept.
-    #[default]
-    Auto,
-    /// Every picture, whatever it says.
-    On,
-    /// Never.
-    Off,
-}
-
-/// What to do when the picture's size changes in the middle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum SizeChange {
-    /// Scale to the first size; [`Decoder::completeness`] counts the changes.
-    #[default]
-    Rescale,
-    /// End with [`MediaError::SizeChanged`].
-    Fail,
-}
-
-/// Where to begin, for a start that is not the first frame.
-#[derive(Clone, Debug)]
-pub struct StartAt {
-    /// The packet index of the stream.
-    pub index: Arc<PacketIndex>,
-    /// Frame to begin with, from 0 in presentation order.
-    pub frame: u64,
-}
-
-/// How to decode.
-#[derive(Clone, Debug)]
-pub struct DecodeOptions {
-    /// Index of the stream in the file; `None` is the first video stream.
-    pub stream: Option<usize>,
-    /// Pixel format of the frames; `None` is [`VideoFacts::format`], which loses nothing.
-    pub pixel_format: Option<PixelFormat>,
-    /// First frame; `None` is the beginning.
-    pub start: Option<StartAt>,
-    /// Interlaced pictures.
-    pub deinterlace: Deinterlace,
-    /// Sizes that change.
-    pub size_change: SizeChange,
-    /// Where frame buffers come from.
-    pub pool: Pool,
-    /// Largest picture.
-    pub max_pixels: u64,
-    /// Longest wait for a frame before the child is ended.
-    pub stall: Duration,
-    /// Ends the work from another thread.
-    pub stop: Stop,
-    /// Most bytes of address space for the child, where the system can hold it to that.
-    pub memory: Option<u64>,
-}
-
-impl Default for DecodeOptions {
-    fn default() -> Self {
-        Self {
-            stream: None,
-            pixel_format: None,
-            start: None,
-            deinterlace: Deinterlace::Auto,
-            size_change: SizeChange::Rescale,
-            pool: Pool::default(),
-            max_pixels: MAX_PIXELS,
-            stall: STALL,
-            stop: Stop::default(),
-            memory: None,
-        }
-    }
-}
-
-/// What came out of a stream, to be compared with what should have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completeness {
-    /// Frames given so far.
-    pub frames: u64,
-    /// Time of the last one.
-    pub last_pts: Option<Timestamp>,
-    /// Times the picture's size changed and was scaled back.
-    pub size_changes: u64,
-    /// Times that went back, or stood, and were moved behind the frame before them.
-    pub time_repairs: u64,
-    /// The decoder's complaints, last lines.
-    pub complaints: String,
-}
-
-impl Completeness {
-    /// The time at which the stream is cut off, when it ends before the index does. Decoders leave out broken packets,
-    /// so the last time decides, not the number of frames.
-    #[must_use]
-    pub fn cut_before(&self, index: &PacketIndex) -> Option<Timestamp> {
-        let stated = index.last_pts()?;
-        match self.last_pts {
-            Some(last) if last >= stated => None,
-            _ => Some(stated),
-        }
-    }
-}
 
 struct Running {
     child: ChildProcess,
@@ -279,12 +168,7 @@ impl Decoder {
             };
             let frame = self.read(&mut running);
             match frame {
-                Ok(Some(mut frame)) if self.skip > 0 => {
-                    // So that a start in the middle has the same times as one from the beginning.
-                    if let Some(last) = self.last_pts {
-                        self.step = frame.pts.ticks.saturating_sub(last.ticks);
-                    }
-                    self.last_pts = Some(frame.pts);
+                Ok(Some(_)) if self.skip > 0 => {
                     self.skip -= 1;
                     self.running = Some(running);
                 }
@@ -419,7 +303,7 @@ impl Decoder {
         running.nut.read_frame(buffer.bytes_mut())?;
         Ok(Some(Frame {
             image: Image::host(self.desc(), buffer.freeze())?,
-            pts: self.lead.from_pipe(packet.pts)?,
+            pts: self.lead.off_pipe(packet.pts)?,
             duration: None,
             index: self.next_index,
             key: false,
@@ -566,67 +450,6 @@ impl Decoder {
         }
         start.index.key_before(self.wanted?, 1 + self.tries)
     }
-
-    fn filters(&self) -> String {
-        let mut filters = vec![RISING_TIMES.to_owned()];
-        match self.options.deinterlace {
-            Deinterlace::On => filters.push("bwdif=mode=send_frame:deint=all".to_owned()),
-            Deinterlace::Auto if self.facts.field_order.is_interlaced() => {
-                filters.push("bwdif=mode=send_frame:deint=interlaced".to_owned());
-            }
-            Deinterlace::Auto | Deinterlace::Off => {}
-        }
-        let mut scale = Vec::new();
-        if self.options.size_change == SizeChange::Rescale {
-            scale.push(format!("w={}:h={}", self.facts.size.width, self.facts.size.height));
-        }
-        if self.facts.format.is_yuv() && self.facts.source_format != self.format.name() {
-            // Without it FFmpeg 5 and 6 squeeze full-range pictures and 8 and 9 do not.
-            let range = match self.color.range {
-                ColorRange::Limited => "limited",
-                ColorRange::Full => "full",
-            };
-            scale.push(format!("in_range={range}:out_range={range}"));
-        }
-        if !scale.is_empty() {
-            filters.push(format!("scale={}", scale.join(":")));
-        }
-        filters.push(format!("format={}", self.format.name()));
-        filters.join(",")
-    }
-
-    /// Keeps complaints, and counts the pictures for which the scaler was set up again.
-    fn line_filter(&self) -> LineFilter {
-        let changes = Arc::clone(&self.size_changes);
-        let repairs = Arc::clone(&self.time_repairs);
-        let mut seen: Option<String> = None;
-        Box::new(move |line| {
-            if line.trim_end().ends_with(REPAIR_MARK) {
-                repairs.fetch_add(1, Ordering::Relaxed);
-            }
-            if let Some(size) = scaler_input(line) {
-                if seen.as_ref().is_some_and(|seen| *seen != size) {
-                    changes.fetch_add(1, Ordering::Relaxed);
-                }
-                seen = Some(size);
-            }
-            !["[verbose]", "[info]", "[debug]"]
-                .iter()
-                .any(|level| line.contains(level))
-                && !line.trim().is_empty()
-        })
-    }
-}
-
-/// The size that a scaler is set up for: `[scale] [verbose] w:320 h:240 fmt:yuv420p ... -> w:...`.
-fn scaler_input(line: &str) -> Option<String> {
-    // Others are put in by FFmpeg itself.
-    if !line.contains("Parsed_scale") {
-        return None;
-    }
-    let (_, set_up) = line.split_once("[verbose] w:")?;
-    let (from, _) = set_up.split_once(" fmt:")?;
-    Some(from.to_owned())
 }
 
 /// What colour facts mean in another model of pixel.
@@ -646,17 +469,5 @@ fn converted_color(color: ColorSpec, format: PixelFormat) -> ColorSpec {
             color.range
         },
         ..color
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::scaler_input;
-
-    #[test]
-    fn a_scaler_that_is_set_up_again_shows_its_input_size() {
-        let line = "[Parsed_scale_0 @ 0x1] [verbose] w:320 h:240 fmt:yuv420p sar:1/1 -> w:64 h:48 fmt:yuv420p";
-        assert_eq!(scaler_input(line).as_deref(), Some("320 h:240"));
-        assert_eq!(scaler_input("[h264 @ 0x1] [verbose] Reinit context to 320x240"), None);
     }
 }

@@ -1,0 +1,109 @@
+use std::{sync::Arc, time::Duration};
+
+use kinora_frame::{PixelFormat, Pool, Timestamp};
+
+use crate::{PacketIndex, Stop, ffmpeg::STALL};
+
+/// Pixels of a picture that are decoded unless the caller allows more: 8192 x 8192.
+pub const MAX_PIXELS: u64 = 8192 * 8192;
+
+/// What to do with pictures of two moments woven together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Deinterlace {
+    /// Where the stream says it is interlaced: bwdif, one picture a frame, times kept.
+    #[default]
+    Auto,
+    /// Every picture, whatever it says.
+    On,
+    /// Never.
+    Off,
+}
+
+/// What to do when the picture's size changes in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SizeChange {
+    /// Scale to the first size; [`Decoder::completeness`] counts the changes.
+    #[default]
+    Rescale,
+    /// End with [`MediaError::SizeChanged`].
+    Fail,
+}
+
+/// Where to begin, for a start that is not the first frame.
+#[derive(Clone, Debug)]
+pub struct StartAt {
+    /// The packet index of the stream.
+    pub index: Arc<PacketIndex>,
+    /// Frame to begin with, from 0 in presentation order.
+    pub frame: u64,
+}
+
+/// How to decode.
+#[derive(Clone, Debug)]
+pub struct DecodeOptions {
+    /// Index of the stream in the file; `None` is the first video stream.
+    pub stream: Option<usize>,
+    /// Pixel format of the frames; `None` is [`VideoFacts::format`], which loses nothing.
+    pub pixel_format: Option<PixelFormat>,
+    /// First frame; `None` is the beginning.
+    pub start: Option<StartAt>,
+    /// Interlaced pictures.
+    pub deinterlace: Deinterlace,
+    /// Sizes that change.
+    pub size_change: SizeChange,
+    /// Where frame buffers come from.
+    pub pool: Pool,
+    /// Largest picture.
+    pub max_pixels: u64,
+    /// Longest wait for a frame before the child is ended.
+    pub stall: Duration,
+    /// Ends the work from another thread.
+    pub stop: Stop,
+    /// Most bytes of address space for the child, where the system can hold it to that.
+    pub memory: Option<u64>,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self {
+            stream: None,
+            pixel_format: None,
+            start: None,
+            deinterlace: Deinterlace::Auto,
+            size_change: SizeChange::Rescale,
+            pool: Pool::default(),
+            max_pixels: MAX_PIXELS,
+            stall: STALL,
+            stop: Stop::default(),
+            memory: None,
+        }
+    }
+}
+
+/// What came out of a stream, to be compared with what should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completeness {
+    /// Frames given so far.
+    pub frames: u64,
+    /// Time of the last one.
+    pub last_pts: Option<Timestamp>,
+    /// Times the picture's size changed and was scaled back.
+    pub size_changes: u64,
+    /// Times that went back, or stood, and were moved behind the frame before them.
+    pub time_repairs: u64,
+    /// The decoder's complaints, last lines.
+    pub complaints: String,
+}
+
+impl Completeness {
+    /// The time at which the stream is cut off, when it ends before the index does. Decoders leave out broken packets,
+    /// so the last time decides, not the number of frames.
+    #[must_use]
+    pub fn cut_before(&self, index: &PacketIndex) -> Option<Timestamp> {
+        let stated = index.last_pts()?;
+        match self.last_pts {
+            Some(last) if last >= stated => None,
+            _ => Some(stated),
+        }
+    }
+}
