@@ -16,6 +16,16 @@ pub struct ClipSource {
     end: u64,
     given: u64,
     ended_by_range: bool,
+    stated: Stated,
+}
+
+/// What a container says of its length, to tell a cut-off file.
+#[derive(Clone, Debug, Default)]
+pub struct Stated {
+    /// Frames, stated or estimated from length and rate.
+    pub frames: u64,
+    /// Its length as a time code.
+    pub length: Option<String>,
 }
 
 impl ClipSource {
@@ -28,8 +38,8 @@ impl ClipSource {
         frame_rate: Option<Rational>,
         first: u64,
         end: u64,
+        stated: Stated,
     ) -> Self {
-        let end = end.min(index.len().max(1));
         Self {
             decoder,
             index,
@@ -39,6 +49,7 @@ impl ClipSource {
             end,
             given: 0,
             ended_by_range: false,
+            stated,
         }
     }
 }
@@ -57,6 +68,9 @@ impl FrameSource for ClipSource {
     }
 
     fn planned(&self) -> (u64, bool) {
+        if self.index.is_empty() {
+            return (self.stated.frames, false);
+        }
         (self.end.saturating_sub(self.first), true)
     }
 
@@ -82,15 +96,22 @@ impl FrameSource for ClipSource {
             return Completeness::Whole;
         }
         let found = self.decoder.completeness();
-        match found.cut_before(&self.index) {
-            None => Completeness::Whole,
-            Some(total) => Completeness::Truncated {
-                expected: self.end.saturating_sub(self.first),
-                at: found
-                    .last_pts
-                    .map_or_else(|| "its beginning".to_owned(), |last| last.to_string()),
-                total: total.to_string(),
-            },
+        let cut_before = found.cut_before(&self.index);
+        // A file may end before its tables do, and then the packets that are there all decode.
+        if cut_before.is_none() && self.index.cut().is_none() {
+            return Completeness::Whole;
+        }
+        let total = self
+            .stated
+            .length
+            .clone()
+            .or_else(|| cut_before.map(|total| total.to_string()));
+        Completeness::Truncated {
+            expected: self.stated.frames.max(self.index.len()),
+            at: found
+                .last_pts
+                .map_or_else(|| "its beginning".to_owned(), |last| last.to_string()),
+            total: total.unwrap_or_else(|| "what its tables say".to_owned()),
         }
     }
 }

@@ -18,7 +18,7 @@ mod results;
 mod source;
 mod stills;
 
-pub use clip::{ClipSink, ClipSource};
+pub use clip::{ClipSink, ClipSource, Stated};
 pub use control::{Control, JobState, Observer};
 pub use dedupe::{Decision, Dedupe, DedupeMode, DedupeWindow, frame_hash};
 pub use error::EngineError;

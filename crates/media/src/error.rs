@@ -107,6 +107,14 @@ pub enum MediaError {
         /// What works.
         expected: &'static str,
     },
+    /// A place that cannot be written to.
+    #[error("{} cannot be written: {source}", path.display())]
+    OutputUnwritable {
+        /// The output.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
     /// Fewer frames than the file promises.
     #[error("{} ends at {last} of {stated}: {frames} frames decoded", path.display())]
     Truncated {
@@ -265,6 +273,7 @@ impl MediaError {
             Self::BadNut { .. } => "tool.bad_stream",
             Self::OutputExists { .. } => "output.exists",
             Self::OutputIsInput { .. } => "output.is_input",
+            Self::OutputUnwritable { .. } => "output.unwritable",
             Self::Container { .. } => "output.container",
             Self::EncoderMissing { .. } => "output.encoder",
             Self::Setting { .. } => "usage.value",
@@ -303,6 +312,9 @@ impl MediaError {
             Self::Truncated { .. } => "--salvage finishes what is there into a file marked truncated".to_owned(),
             Self::OutputExists { .. } => "--overwrite replaces it, --output NAME writes elsewhere".to_owned(),
             Self::OutputIsInput { .. } => "--output NAME writes elsewhere".to_owned(),
+            Self::OutputUnwritable { .. } => {
+                "check the folder and its rights, or --output NAME writes elsewhere".to_owned()
+            }
             Self::Container { hint, .. } => hint.clone(),
             Self::EncoderMissing { alternatives, .. } if alternatives.is_empty() => {
                 "choose another --codec, or an FFmpeg that has it".to_owned()

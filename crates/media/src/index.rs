@@ -31,9 +31,21 @@ pub struct PacketIndex {
     keys: Vec<i64>,
     /// False where times repeat, go back or are missing: such a stream is decoded from its beginning.
     seekable: bool,
+    /// What the demuxer said of a file that ends before its own tables do.
+    #[serde(default)]
+    cut: Option<String>,
 }
 
+/// Demuxers that meet the end too early say so in these words; the exit status does not.
+const CUT_WORDS: [&str; 3] = ["partial file", "ended prematurely", "Truncat"];
+
 impl PacketIndex {
+    /// What the demuxer said of a file that is cut off; `None` where it saw its end.
+    #[must_use]
+    pub fn cut(&self) -> Option<&str> {
+        self.cut.as_deref()
+    }
+
     /// Number of frames that should decode.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -115,6 +127,7 @@ impl PacketIndex {
             keys: pts.clone(),
             pts,
             seekable: true,
+            cut: None,
         }
     }
 
@@ -160,8 +173,15 @@ impl Ffmpeg {
             }
         }
         child.finish()?;
+        let log = child.last_lines();
+        let cut = log
+            .lines()
+            .find(|line| CUT_WORDS.iter().any(|words| line.contains(words)));
         match packets.index() {
-            Some(index) => Ok(index),
+            Some(index) => Ok(PacketIndex {
+                cut: cut.map(str::to_owned),
+                ..index
+            }),
             None => Err(MediaError::InputUnreadable {
                 path: path.to_path_buf(),
                 cause: child
@@ -238,6 +258,7 @@ impl Packets {
             pts: self.shown.into_iter().map(|(pts, _)| pts).collect(),
             keys: self.keys,
             seekable: !repeats && !self.restarts && self.without_time == 0,
+            cut: None,
         })
     }
 }

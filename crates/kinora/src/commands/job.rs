@@ -7,7 +7,7 @@ use std::{
 };
 
 use kinora_engine::{
-    ClipSink, ClipSource, Control, DedupeMode, Event, FrameSink, FrameSource, OfflineJob, OnFrameError, Report,
+    ClipSink, ClipSource, Control, DedupeMode, Event, FrameSink, FrameSource, OfflineJob, OnFrameError, Report, Stated,
 };
 use kinora_frame::{Rational, Timestamp};
 use kinora_media::{
@@ -111,7 +111,12 @@ impl Clip {
             }
             (None, None) => index.len(),
         };
-        let end = end.min(index.len());
+        // A stream whose packets have no times (a raw one) has no index: it runs to its end.
+        let end = if index.is_empty() {
+            u64::MAX
+        } else {
+            end.min(index.len())
+        };
         if first >= end {
             return Err(Failure::usage(format!(
                 "the part from frame {first} to frame {end} is empty: {} has {} frames",
@@ -136,12 +141,29 @@ impl Clip {
     }
 
     fn frames(&self) -> u64 {
-        self.end - self.first
+        if self.index.is_empty() {
+            self.stated().frames
+        } else {
+            self.end - self.first
+        }
+    }
+
+    /// What the container says of its length.
+    fn stated(&self) -> Stated {
+        let length = self.info.duration;
+        let estimated = match (length, self.facts.frame_rate) {
+            (Some(length), Some(fps)) => (length.seconds() * fps.to_f64()).round().max(0.0) as u64,
+            _ => 0,
+        };
+        Stated {
+            frames: self.facts.stated_frames.unwrap_or(estimated),
+            length: length.map(|length| length.to_string()),
+        }
     }
 
     fn length(&self) -> Duration {
         let from = self.index.pts_of(self.first);
-        let to = self.index.pts_of(self.end - 1);
+        let to = self.index.pts_of(self.end.saturating_sub(1));
         match (from, to) {
             (Some(from), Some(to)) => {
                 let last = self.facts.frame_rate.map_or(0.0, |fps| 1.0 / fps.to_f64().max(1e-6));
@@ -296,6 +318,7 @@ pub(crate) fn run_clip(
         clip.facts.frame_rate,
         clip.first,
         clip.end,
+        clip.stated(),
     );
     let image = source.image();
     let format = image_format(&source)?;

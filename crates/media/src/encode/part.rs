@@ -43,10 +43,13 @@ impl PartFile {
                 }
                 // Another job's, or one that was killed: it is not ours to remove.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(MediaError::io("creating", part, source)),
+                Err(source) => return Err(MediaError::OutputUnwritable { path: target, source }),
             }
         }
-        Err(MediaError::io("creating", target, io::ErrorKind::AlreadyExists.into()))
+        Err(MediaError::OutputUnwritable {
+            path: target,
+            source: io::ErrorKind::AlreadyExists.into(),
+        })
     }
 
     /// Where to write.
