@@ -29,6 +29,13 @@ const PIPE_BYTES: usize = 1 << 20;
 /// Environment that a child keeps; everything else is cleared.
 const KEPT_ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LD_LIBRARY_PATH"];
 
+/// Tells glibc to keep what a child frees: a raw picture is megabytes, and giving each back to the kernel and faulting the
+/// next one in costs more than copying it. Other allocators do not read these.
+const KEEP_FREED_MEMORY: [(&str, &str); 2] = [
+    ("MALLOC_MMAP_THRESHOLD_", "1073741824"),
+    ("MALLOC_TRIM_THRESHOLD_", "268435456"),
+];
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -164,6 +171,7 @@ impl<'a> Start<'a> {
                     .iter()
                     .filter_map(|name| Some((name, std::env::var_os(name)?))),
             )
+            .envs(KEEP_FREED_MEMORY)
             .stdin(if self.stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -409,6 +409,9 @@ impl Decoder {
                 "nut",
                 "-write_index",
                 "0",
+                // Pictures go to the pipe as they are, not by way of a small buffer.
+                "-avioflags",
+                "direct",
                 "pipe:1",
             ]
             .map(Into::into),
