@@ -135,8 +135,9 @@ impl FrameSink for ClipSink {
     }
 
     fn finish(self: Box<Self>) -> Result<SinkReport, EngineError> {
-        let notes = self.encoder.notes().iter().map(ToString::to_string).collect();
         let written = self.encoder.finish()?;
+        let lost = |what: &String| format!("the file does not say its colour as the source did: {what}");
+        let notes = written.color_differences.iter().map(lost).collect();
         Ok(SinkReport {
             path: written.path,
             frames: written.frames,

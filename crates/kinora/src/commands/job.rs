@@ -136,8 +136,18 @@ impl Clip {
         })
     }
 
-    fn is_part(&self) -> bool {
-        self.first > 0 || self.end < self.index.len()
+    /// First time and the time after the last, where only a part is wanted.
+    fn part(&self) -> Option<(Timestamp, Timestamp)> {
+        if self.index.is_empty() || (self.first == 0 && self.end >= self.index.len()) {
+            return None;
+        }
+        let from = self.index.pts_of(self.first)?;
+        let to = match self.index.pts_of(self.end) {
+            Some(next) => next,
+            // The last frame stands for as long as a frame does.
+            None => moved(self.index.last_pts()?, 1_000_000)?,
+        };
+        Some((from, to))
     }
 
     fn frames(&self) -> u64 {
@@ -533,18 +543,13 @@ fn encode_settings(
             .threads
             .is_some()
             .then(|| u32::try_from(place.threads).unwrap_or(1)),
-        // A copied stream cannot be cut to a part's frames by this version, and a whole one would be out of step.
-        audio: if no_audio || clip.is_part() {
-            Audio::None
-        } else {
-            Audio::Copy
-        },
+        audio: if no_audio { Audio::None } else { Audio::Copy },
         subtitles: match subtitles {
-            _ if clip.is_part() => Subtitles::None,
             "none" => Subtitles::None,
             "text" => Subtitles::Text,
             _ => Subtitles::Copy,
         },
+        part: clip.part(),
         metadata: vec![("kinora".to_owned(), made_by.to_string())],
         overwrite: settings.io.overwrite,
         ..EncodeSettings::default()
@@ -632,13 +637,6 @@ fn head(
             .as_ref()
             .map_or_else(String::new, |codec| format!("  {codec}")),
     ));
-    if clip.is_part() && audio > 0 && encode.audio == Audio::None {
-        console.warn(
-            "output.part",
-            "the sound is left out: this version cannot cut it to a part",
-            None,
-        );
-    }
     for note in &plan.notes {
         console.say(&format!("  note       {note}"));
     }
@@ -730,6 +728,9 @@ pub(crate) fn tell(app: &App, report: &Report, name: &str) {
             "  failed     {} frames were stood in for",
             count(report.faults.len() as u64)
         ));
+    }
+    for note in &report.sink.notes {
+        console.warn("output.note", note, None);
     }
     if report.truncated {
         console.warn(

@@ -284,3 +284,46 @@ fn pictures_and_folders_of_pictures_go_through_the_same_engine() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains("opacity"), "what is lost is said: {}", ran.stderr);
 }
+
+#[test]
+fn a_part_has_the_sound_of_its_own_time() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 96);
+    let ran = run(
+        home,
+        [
+            "run",
+            "a.mp4",
+            "part.mkv",
+            "-p",
+            "identity",
+            "--start",
+            "1s",
+            "--duration",
+            "1s",
+        ],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let times = |what: &str| -> Vec<f64> {
+        let text = probe(
+            home,
+            "part.mkv",
+            &format!("-select_streams {what}:0 -show_entries packet=pts_time"),
+        );
+        let mut times: Vec<f64> = text
+            .split_whitespace()
+            .map(|time| time.trim_end_matches(',').parse().unwrap())
+            .collect();
+        times.sort_by(f64::total_cmp);
+        times
+    };
+    let (video, sound) = (times("v"), times("a"));
+    assert_eq!(video.len(), 24);
+    assert!((video[0] - 1.0).abs() < 0.002, "{video:?}");
+    let (first, last) = (sound[0], sound[sound.len() - 1]);
+    assert!(
+        (1.0..1.03).contains(&first) && (1.9..2.01).contains(&last),
+        "sound runs from {first} to {last}"
+    );
+}

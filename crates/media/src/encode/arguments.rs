@@ -147,12 +147,28 @@ impl<'a> Plan<'a> {
             "pipe:0",
         ]);
         if let Some(source) = self.source {
+            if let Some((from, to)) = self.settings.part {
+                // Absolute times, as the pictures have them.
+                let times = [
+                    "-seek_timestamp",
+                    "1",
+                    "-ss",
+                    &from.decimal_micros(),
+                    "-to",
+                    &to.decimal_micros(),
+                ];
+                args.extend(times.map(OsString::from));
+            }
             args.extend(input_file(&source.path)?);
         }
         let mut add = |words: &[&str]| args.extend(words.iter().map(OsString::from));
         add(&["-map", "0:v:0"]);
         for stream in &self.kept {
             add(&["-map", &format!("1:{}", stream.index)]);
+        }
+        if self.settings.part.is_some() {
+            // The seek lands on a packet before the part; what lies between is not wanted.
+            add(&["-copypriorss", "0"]);
         }
         if self.source.is_some() {
             add(&["-map_metadata", "1", "-map_chapters", "1"]);

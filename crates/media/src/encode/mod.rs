@@ -14,7 +14,7 @@ mod stored;
 
 use std::{io, path::Path, path::PathBuf, process::ChildStdin, time::Duration};
 
-use kinora_frame::{ColorSpec, Frame, PixelFormat, Rational, SideData, Size};
+use kinora_frame::{ColorSpec, Frame, PixelFormat, Rational, SideData, Size, Timestamp};
 
 use crate::{
     Ffmpeg, MediaError, MediaInfo, Stop,
@@ -84,6 +84,9 @@ pub struct EncodeSettings {
     pub subtitles: Subtitles,
     /// Odd sides.
     pub odd_size: OddSize,
+    /// First time, and the time after the last, of the part of the source whose sound and subtitles are copied; `None`
+    /// is all of it.
+    pub part: Option<(Timestamp, Timestamp)>,
     /// Metadata added to the source's: what made this file.
     pub metadata: Vec<(String, String)>,
     /// Leave to replace an existing file.
@@ -192,16 +195,21 @@ pub struct Written {
     pub bytes: u64,
     /// Its name.
     pub path: PathBuf,
+    /// Colour facts that the container or encoder did not keep: `transfer: smpte2084 -> unspecified`.
+    pub color_differences: Vec<String>,
 }
 
 /// Encodes one video stream. Dropped before [`Encoder::finish`] it ends its child and leaves no file.
 pub struct Encoder {
+    ffmpeg: Ffmpeg,
     child: ChildProcess,
     nut: Option<NutWriter<Pipe<ChildStdin>>>,
     part: Option<PartFile>,
     video: VideoFormat,
     lead: Lead,
     frames: u64,
+    /// Times of all frames, to be compared with the file's.
+    times: Vec<i64>,
     last_pts: Option<u64>,
     piped: Size,
     /// A padded frame, where the encoder needs one.
@@ -265,12 +273,14 @@ impl Encoder {
         let nut = NutWriter::new(stdin, arguments::fourcc(video.format)?, piped, aspect, video.time_base);
         let nut = nut.map_err(|source| child.failure(&source))?;
         Ok(Self {
+            ffmpeg: ffmpeg.clone(),
             child,
             nut: Some(nut),
             part: Some(part),
             video: video.clone(),
             lead,
             frames: 0,
+            times: Vec::new(),
             last_pts: None,
             piped,
             padded,
@@ -330,6 +340,7 @@ impl Encoder {
         match nut.frame(pts, bytes) {
             Ok(()) => {
                 self.frames += 1;
+                self.times.push(frame.pts.rescale_exact(self.video.time_base)?.ticks);
                 self.last_pts = Some(pts);
                 Ok(())
             }
@@ -354,11 +365,18 @@ impl Encoder {
         let Some(part) = self.part.take() else {
             return Err(self.child.failed("no output".to_owned()));
         };
+        // Exit codes are not evidence: the file itself is counted, time by time, before it gets its name.
+        let base = self.video.time_base;
+        let times: Vec<Timestamp> = self.times.iter().map(|ticks| Timestamp::new(*ticks, base)).collect();
+        let verified = self
+            .ffmpeg
+            .verify(part.path(), &times, Some(self.video.output_color), &self.stop)?;
         let path = part.target().to_path_buf();
         Ok(Written {
             frames: self.frames,
             bytes: part.commit()?,
             path,
+            color_differences: verified.color_differences,
         })
     }
 
