@@ -94,7 +94,7 @@ impl ExactLuma {
         for at in 0..rows {
             let y = first + at;
             row(y, &mut planes[0][at * width..][..width], ring);
-            if self.shift.is_none() || (shift_y == 1 && y % 2 == 0 && y + 1 != self.height) {
+            if self.shift.is_none() || (shift_y == 1 && y.is_multiple_of(2) && y + 1 != self.height) {
                 continue;
             }
             let columns = width.div_ceil(1 << shift_x);
