@@ -1,17 +1,20 @@
 //! A network that turns a picture into a picture, whatever file it came from.
 
 mod geometry;
+mod network;
 mod reach;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use geometry::Fit;
 pub(crate) use geometry::reflect;
-use geometry::{Fit, Geometry};
 use kinora_nn::{
-    ExecutablePool, ExecutionReport, LoadOptions, Net, Runtime, TensorView, TensorViewMut, WeightCache, element_count,
+    DType, Elements, ElementsMut, ExecutionReport, LoadOptions, Net, Runtime, TensorView, TensorViewMut, WeightCache,
+    element_count,
 };
+use network::Network;
 
 use crate::error::{ModelError, Result};
 use crate::{ImageModelSpec, ModelSource, ncnn};
@@ -34,28 +37,26 @@ pub const CHANNELS: usize = 3;
 /// as `LoadOptions::workers` said.
 #[derive(Debug)]
 pub struct ImageModel {
-    pool: ExecutablePool,
-    net: Net,
-    geometry: Geometry,
-    channels: usize,
+    network: Network,
     add_nearest: bool,
-    radius: Option<usize>,
     fits: Mutex<HashMap<(usize, usize), Fit>>,
     scratch: Mutex<Vec<Scratch>>,
 }
 
-/// Padded input and whole output of one run; kept from run to run.
+/// Buffers of one run; kept from run to run.
 #[derive(Debug, Default)]
 struct Scratch {
     input: Vec<f32>,
     output: Vec<f32>,
+    input_bytes: Vec<u8>,
+    output_bytes: Vec<u8>,
 }
 
 impl ImageModel {
     /// Reads the files, loads the network and finds out how its output lies over its input.
     ///
     /// `cache_dir` holds what is made from the files once: f32 weights, and packed networks unless `options.cache` names
-    /// another folder for them.
+    /// another folder for them. Sizes of an ONNX file are found by running it on small gray pictures.
     pub fn open(
         source: &ModelSource,
         spec: &ImageModelSpec,
@@ -63,21 +64,19 @@ impl ImageModel {
         options: &LoadOptions,
         cache_dir: &Path,
     ) -> Result<Self> {
-        let cache = WeightCache::new(&cache_dir.join("weights"));
         let options = &LoadOptions {
             cache: Some(options.cache.clone().unwrap_or_else(|| cache_dir.join("packed"))),
             ..options.clone()
         };
-        match source {
+        let network = match source {
             ModelSource::Ncnn { param, bin } => {
+                let cache = WeightCache::new(&cache_dir.join("weights"));
                 let net = ncnn::load(param, bin, spec.input.as_deref(), spec.output.as_deref(), &cache)?;
-                Self::from_net(net, param, spec, runtime, options)
+                Network::from_net(net, param, spec, runtime, options)?
             }
-            ModelSource::Onnx(path) => Err(ModelError::BadOnnx {
-                path: path.clone(),
-                why: "not read yet".into(),
-            }),
-        }
+            ModelSource::Onnx(path) => Network::from_file(path, spec, runtime, options)?,
+        };
+        Ok(Self::around(network, spec))
     }
 
     /// Loads a network that is already built; `path` is for messages.
@@ -88,110 +87,110 @@ impl ImageModel {
         runtime: &Runtime,
         options: &LoadOptions,
     ) -> Result<Self> {
-        let channels = picture_channels(&net, path)?;
-        let geometry = Geometry::of(&net, channels, path, spec)?;
-        let radius = reach::receptive_radius(&net, &geometry, channels);
-        let pool = ExecutablePool::load(runtime, &net, options)?;
-        Ok(Self {
-            pool,
-            net,
-            geometry,
-            channels,
+        Ok(Self::around(
+            Network::from_net(net, path, spec, runtime, options)?,
+            spec,
+        ))
+    }
+
+    fn around(network: Network, spec: &ImageModelSpec) -> Self {
+        Self {
+            network,
             add_nearest: spec.add_nearest,
-            radius,
             fits: Mutex::default(),
             scratch: Mutex::default(),
-        })
+        }
     }
 
     /// Output pixels a side for each input pixel.
     pub fn scale(&self) -> u32 {
-        self.geometry.scale as u32
+        self.network.geometry.scale as u32
     }
 
     /// Channels of the network: 3, or 1 for one that sees red, green and blue as pictures of their own.
     pub fn channels(&self) -> usize {
-        self.channels
+        self.network.channels
     }
 
     /// What was chosen at load.
     pub fn report(&self) -> &ExecutionReport {
-        self.pool.report()
+        self.network.pool.report()
     }
 
     /// Runs that may take place at once.
     pub fn workers(&self) -> usize {
-        self.pool.workers()
+        self.network.pool.workers()
     }
 
-    /// Distance in input pixels beyond which nothing reaches an output pixel; `None` for networks with global pooling.
+    /// Distance in input pixels beyond which nothing reaches an output pixel; `None` for networks with global pooling
+    /// and for model files, whose graph is not read.
     pub fn receptive_radius(&self) -> Option<usize> {
-        self.radius
+        self.network.radius
     }
 
     /// The only input height and width the network takes, where it has one.
     pub fn fixed_size(&self) -> Option<(usize, usize)> {
-        self.geometry.fixed
+        self.network.geometry.fixed
     }
 
-    /// The network.
-    pub fn net(&self) -> &Net {
-        &self.net
+    /// The typed network; `None` for a model file that is run as it is.
+    pub fn net(&self) -> Option<&Net> {
+        self.network.net()
     }
 
     /// Ends all runs.
     pub fn cancel(&self) {
-        self.pool.cancel();
+        self.network.pool.cancel();
     }
 
-    /// Bytes of the largest set of values that are alive at once in a run of a size: what its memory grows by.
+    /// Bytes of the largest set of values that are alive at once in a run of a size: what its memory grows by. For a
+    /// model file, whose values are not known, 64 channels at the input's size and the output are assumed.
     pub fn activation_bytes(&self, size: PictureSize) -> Result<u64> {
         let fit = self.fit(size.height, size.width)?;
-        let batch = size.batch * CHANNELS / self.channels;
-        Ok(self
-            .net
-            .peak_activation_bytes(&[&[batch, self.channels, fit.height, fit.width]])?)
+        let channels = self.network.channels;
+        let batch = size.batch * CHANNELS / channels;
+        match self.network.net() {
+            Some(net) => Ok(net.peak_activation_bytes(&[&[batch, channels, fit.height, fit.width]])?),
+            None => {
+                let input = (batch * fit.height * fit.width) as u64;
+                let output = (batch * channels * fit.out_height * fit.out_width) as u64;
+                Ok((input * 3 * 64 + output) * 4)
+            }
+        }
     }
 
     /// Number of floats of the output for a size; `None` when it does not fit the address space.
     pub fn output_len(&self, size: PictureSize) -> Option<usize> {
-        let scale = self.geometry.scale;
+        let scale = self.network.geometry.scale;
         element_count(&[size.batch, CHANNELS, size.height, scale, size.width, scale])
     }
 
-    /// Runs the network. `input` is `[N, 3, H, W]` f32 in 0..1; `output` becomes `[N, 3, H*scale, W*scale]`, not clamped.
+    /// Runs the network. `input` is `[N, 3, H, W]` f32 in 0..1; `output` becomes `[N, 3, H*scale, W*scale]`, not
+    /// clamped (networks of bytes round and clamp by themselves).
     ///
     /// Any size of at least one pixel works: what the network needs around the picture is mirrored and cut off again.
     pub fn run(&self, input: &[f32], size: PictureSize, output: &mut [f32]) -> Result<()> {
         let planes = self.check(input, size, output)?;
         let fit = self.fit(size.height, size.width)?;
-        let batch = planes / self.channels;
-        let shape_in = [batch, self.channels, fit.height, fit.width];
-        let shape_out = [batch, self.channels, fit.out_height, fit.out_width];
-        if fit.is_exact(&self.geometry, size.height, size.width) {
-            self.call(&shape_in, input, &shape_out, output)?;
-        } else {
-            let mut scratch = self
-                .scratch
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop()
-                .unwrap_or_default();
-            let result = self.run_padded(input, size, output, &fit, planes, &mut scratch, (&shape_in, &shape_out));
-            self.scratch
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(scratch);
-            result?;
-        }
+        let mut scratch = self
+            .scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default();
+        let result = self.run_all(input, size, output, &fit, planes, &mut scratch);
+        self.scratch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(scratch);
+        result?;
         if self.add_nearest {
-            add_nearest(input, size, self.geometry.scale, planes, output);
+            add_nearest(input, size, self.network.geometry.scale, planes, output);
         }
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one private step of `run`")]
-    fn run_padded(
+    fn run_all(
         &self,
         input: &[f32],
         size: PictureSize,
@@ -199,23 +198,56 @@ impl ImageModel {
         fit: &Fit,
         planes: usize,
         scratch: &mut Scratch,
-        (shape_in, shape_out): (&[usize; 4], &[usize; 4]),
     ) -> Result<()> {
+        let Network { channels, batch, .. } = self.network;
+        let Scratch {
+            input: padded,
+            output: whole,
+            input_bytes,
+            output_bytes,
+        } = scratch;
+        let exact = fit.is_exact(&self.network.geometry, size.height, size.width);
         let too_large = || ModelError::BadInput {
             what: "picture",
             expected: "a size that fits the address space".into(),
             found: format!("{}x{}", size.width, size.height),
         };
-        scratch
-            .input
-            .resize(element_count(shape_in).ok_or_else(too_large)?, 0.0);
-        scratch
-            .output
-            .resize(element_count(shape_out).ok_or_else(too_large)?, 0.0);
-        let pad = self.geometry.pad;
-        for plane in 0..planes {
-            let from = &input[plane * size.height * size.width..][..size.height * size.width];
-            let to = &mut scratch.input[plane * fit.height * fit.width..][..fit.height * fit.width];
+        let pictures = planes / channels;
+        let at_once = batch.unwrap_or(pictures);
+        if !pictures.is_multiple_of(at_once.max(1)) {
+            return Err(ModelError::BadInput {
+                what: "batch",
+                expected: format!("a multiple of {at_once} pictures of {channels} channels"),
+                found: pictures.to_string(),
+            });
+        }
+        let shape_in = [at_once, channels, fit.height, fit.width];
+        let shape_out = [at_once, channels, fit.out_height, fit.out_width];
+        let count_in = element_count(&shape_in).ok_or_else(too_large)?;
+        let count_out = element_count(&shape_out).ok_or_else(too_large)?;
+        let mut bytes = (input_bytes, output_bytes);
+        let (plane_in, plane_out) = (size.height * size.width, output.len() / planes);
+        for first in (0..planes).step_by(at_once * channels) {
+            let source = &input[first * plane_in..][..at_once * channels * plane_in];
+            let target = &mut output[first * plane_out..][..at_once * channels * plane_out];
+            if exact {
+                self.call(&shape_in, source, &shape_out, target, &mut bytes)?;
+            } else {
+                padded.resize(count_in, 0.0);
+                whole.resize(count_out, 0.0);
+                self.pad(source, size, fit, padded);
+                self.call(&shape_in, padded, &shape_out, whole, &mut bytes)?;
+                self.crop(whole, size, fit, target);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies planes into the middle of larger ones; the rest is mirrored.
+    fn pad(&self, input: &[f32], size: PictureSize, fit: &Fit, padded: &mut [f32]) {
+        let pad = self.network.geometry.pad;
+        let from = input.chunks_exact(size.height * size.width);
+        for (from, to) in from.zip(padded.chunks_exact_mut(fit.height * fit.width)) {
             for (y, row) in to.chunks_exact_mut(fit.width).enumerate() {
                 let source = &from[reflect(y as isize - pad as isize, size.height) * size.width..][..size.width];
                 row[pad..pad + size.width].copy_from_slice(source);
@@ -224,18 +256,17 @@ impl ImageModel {
                 }
             }
         }
-        self.call(shape_in, &scratch.input, shape_out, &mut scratch.output)?;
-        let scale = self.geometry.scale;
+    }
+
+    fn crop(&self, whole: &[f32], size: PictureSize, fit: &Fit, output: &mut [f32]) {
+        let (scale, crop) = (self.network.geometry.scale, self.network.geometry.crop());
         let (out_h, out_w) = (size.height * scale, size.width * scale);
-        let crop = self.geometry.crop();
-        for plane in 0..planes {
-            let from = &scratch.output[plane * fit.out_height * fit.out_width..][..fit.out_height * fit.out_width];
-            let to = &mut output[plane * out_h * out_w..][..out_h * out_w];
+        let from = whole.chunks_exact(fit.out_height * fit.out_width);
+        for (from, to) in from.zip(output.chunks_exact_mut(out_h * out_w)) {
             for (y, row) in to.chunks_exact_mut(out_w).enumerate() {
                 row.copy_from_slice(&from[(y + crop) * fit.out_width + crop..][..out_w]);
             }
         }
-        Ok(())
     }
 
     fn check(&self, input: &[f32], size: PictureSize, output: &[f32]) -> Result<usize> {
@@ -248,14 +279,11 @@ impl ImageModel {
                 format!("{batch} of {width}x{height}"),
             ));
         }
-        if let Some((h, w)) = self.geometry.fixed
+        if let Some((h, w)) = self.network.geometry.fixed
             && (h, w) != (height, width)
         {
-            return Err(bad(
-                "picture",
-                format!("{w}x{h}, the only size of this network (tile the picture)"),
-                format!("{width}x{height}"),
-            ));
+            let expected = format!("{w}x{h}, the only size of this network (tile the picture)");
+            return Err(bad("picture", expected, format!("{width}x{height}")));
         }
         let want = element_count(&[batch, CHANNELS, height, width]);
         if want != Some(input.len()) {
@@ -281,17 +309,43 @@ impl ImageModel {
         if let Some(fit) = fits.get(&(height, width)) {
             return Ok(*fit);
         }
-        let fit = self.geometry.fit(&self.net, self.channels, height, width)?;
+        let fit = self.network.fit(height, width)?;
+        // Streams have few sizes; a folder of pictures has many.
+        if fits.len() >= 256 {
+            fits.clear();
+        }
         fits.insert((height, width), fit);
         Ok(fit)
     }
 
-    fn call(&self, shape_in: &[usize], input: &[f32], shape_out: &[usize], output: &mut [f32]) -> Result<()> {
-        let mut executable = self.pool.lease();
-        Ok(executable.run(
-            &[TensorView::f32(shape_in, input)],
-            &mut [TensorViewMut::f32(shape_out, output)],
-        )?)
+    fn call(
+        &self,
+        shape_in: &[usize],
+        input: &[f32],
+        shape_out: &[usize],
+        output: &mut [f32],
+        (input_bytes, output_bytes): &mut (&mut Vec<u8>, &mut Vec<u8>),
+    ) -> Result<()> {
+        let data = match self.network.input {
+            DType::U8 => {
+                input_bytes.clear();
+                input_bytes.extend(input.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0 + 0.5) as u8));
+                Elements::U8(input_bytes)
+            }
+            _ => Elements::F32(input),
+        };
+        let input = TensorView { shape: shape_in, data };
+        let mut executable = self.network.pool.lease();
+        if self.network.output == DType::U8 {
+            output_bytes.resize(output.len(), 0);
+            let data = ElementsMut::U8(output_bytes);
+            executable.run(&[input], &mut [TensorViewMut { shape: shape_out, data }])?;
+            for (value, byte) in output.iter_mut().zip(output_bytes.iter()) {
+                *value = f32::from(*byte) / 255.0;
+            }
+            return Ok(());
+        }
+        Ok(executable.run(&[input], &mut [TensorViewMut::f32(shape_out, output)])?)
     }
 }
 
@@ -309,24 +363,5 @@ fn add_nearest(input: &[f32], size: PictureSize, scale: usize, planes: usize, ou
                 }
             }
         }
-    }
-}
-
-/// Channels of a network with one picture in and one of as many channels out.
-fn picture_channels(net: &Net, path: &Path) -> Result<usize> {
-    let (inputs, outputs) = (net.inputs(), net.outputs());
-    let bad = |found: String| ModelError::NotImageToImage {
-        path: path.into(),
-        expected: "one input and one output [N, C, H, W] with C = 3, or 1 in both".into(),
-        found,
-    };
-    let ([input], [output]) = (inputs.as_slice(), outputs.as_slice()) else {
-        return Err(bad(format!("{} inputs and {} outputs", inputs.len(), outputs.len())));
-    };
-    let channels = |t: &kinora_nn::TensorInfo| if t.shape.len() == 4 { t.shape[1].known() } else { None };
-    match (channels(input), channels(output)) {
-        (Some(3), Some(3)) => Ok(3),
-        (Some(1), Some(1)) => Ok(1),
-        _ => Err(bad(format!("{input} and {output}"))),
     }
 }

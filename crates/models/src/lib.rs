@@ -3,6 +3,7 @@
 mod error;
 pub mod image_model;
 pub mod ncnn;
+pub mod onnx_file;
 mod source;
 pub mod tiling;
 

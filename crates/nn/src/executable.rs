@@ -93,12 +93,12 @@ impl Executable {
         let precision = choose_precision(device, options.precision)?;
         let model = match program {
             Program::Net(net) => {
-                let form = if device == DeviceChoice::Cpu {
+                let usual = if device == DeviceChoice::Cpu {
                     Form::Cpu
                 } else {
                     Form::Plain
                 };
-                Model::Lowered(lower(net, form)?)
+                Model::Lowered(lower(net, options.form.unwrap_or(usual))?)
             }
             Program::Onnx(file) => Model::File(file),
         };

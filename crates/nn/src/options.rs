@@ -2,6 +2,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::Form;
+
 /// Where a network runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DeviceChoice {
@@ -59,6 +61,8 @@ pub struct LoadOptions {
     pub spinning: bool,
     /// Folder for packed networks; without it weights are never packed into a file.
     pub cache: Option<PathBuf>,
+    /// The form a network is lowered to; `None` lets the device decide. Tests and measurements compare them with it.
+    pub form: Option<Form>,
     /// Folder into which the lowered network is written for inspection.
     pub dump: Option<PathBuf>,
 }
@@ -73,6 +77,7 @@ impl Default for LoadOptions {
             workers: 1,
             spinning: false,
             cache: None,
+            form: None,
             dump: None,
         }
     }

@@ -154,8 +154,14 @@ impl ExecutableCache {
         let program = program.into();
         let (program_hash, weights) = program.hashes()?;
         let options_text = format!(
-            "{} {} {} {} {} {}",
-            options.device, options.precision, options.weights, options.threads, options.workers, options.spinning
+            "{} {} {} {} {} {} {:?}",
+            options.device,
+            options.precision,
+            options.weights,
+            options.threads,
+            options.workers,
+            options.spinning,
+            options.form
         );
         let key = Key {
             program: program_hash,

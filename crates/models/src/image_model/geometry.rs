@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use kinora_nn::{Dim, Net};
-
 use crate::ImageModelSpec;
 use crate::error::{ModelError, Result};
 
@@ -11,7 +9,7 @@ use crate::error::{ModelError, Result};
 const MAX_EXTRA: usize = 64;
 
 /// A side that suits every network that halves its picture a few times.
-const WORKING_SIDE: usize = 256;
+pub(super) const WORKING_SIDE: usize = 256;
 
 /// `out = scale * padded - 2 * lost` on both axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,66 +42,63 @@ impl Fit {
     }
 }
 
+/// Output height and width for an input height and width.
+pub(super) type Sizes<'a> = &'a mut dyn FnMut(usize, usize) -> Result<(usize, usize)>;
+
 impl Geometry {
-    /// Computes output sizes for inputs of two sizes, which give scale and loss, and compares them with the spec.
-    pub(super) fn of(net: &Net, channels: usize, path: &Path, spec: &ImageModelSpec) -> Result<Self> {
+    /// Finds scale and loss from the output sizes of a few inputs, of `base` pixels and more a side, and compares them
+    /// with the spec.
+    pub(super) fn of(
+        fixed: Option<(usize, usize)>,
+        base: usize,
+        sizes: Sizes<'_>,
+        path: &Path,
+        spec: &ImageModelSpec,
+    ) -> Result<Self> {
         let bad = |expected: &str, found: String| ModelError::NotImageToImage {
             path: path.into(),
             expected: expected.into(),
             found,
         };
-        let input = net.inputs();
-        let sides: Vec<Option<usize>> = input[0].shape[2..].iter().map(Dim::known).collect();
-        let fixed = match sides[..] {
-            [Some(h), Some(w)] => Some((h, w)),
-            [None, None] => None,
-            _ => return Err(bad("height and width both fixed or both free", input[0].to_string())),
-        };
-        let out = |h: usize, w: usize| -> Result<(usize, usize)> {
-            let shapes = net.output_shapes(&[&[1, channels, h, w]])?;
-            Ok((shapes[0][2], shapes[0][3]))
-        };
         let (scale, lost) = match fixed {
             Some((h, w)) => {
-                let (oh, ow) = out(h, w)?;
+                let (oh, ow) = sizes(h, w)?;
                 if oh % h != 0 || ow % w != 0 || oh / h != ow / w {
-                    return Err(bad(
-                        "an output that is a whole multiple of the input",
-                        format!("{w}x{h} to {ow}x{oh}"),
-                    ));
+                    let found = format!("{w}x{h} to {ow}x{oh}");
+                    return Err(bad("an output that is a whole multiple of the input", found));
                 }
                 (oh / h, 0)
             }
             None => {
-                let ((a, b), (c, d)) = (out(WORKING_SIDE, WORKING_SIDE)?, out(320, 384)?);
+                let ((a, b), (c, d)) = (sizes(base, base)?, sizes(base + 64, base + 128)?);
                 let rise = c.saturating_sub(a);
                 if rise == 0 || rise % 64 != 0 || d.saturating_sub(b) != rise * 2 {
-                    return Err(bad(
-                        "an output that grows by a whole multiple of the input",
-                        format!("256 to {a}, 320 to {c}, 384 to {d}"),
-                    ));
+                    let found = format!("{base} to {a}, {} to {c}, {} to {d}", base + 64, base + 128);
+                    return Err(bad("an output that grows by a whole multiple of the input", found));
                 }
                 let scale = rise / 64;
-                let loss = (scale * 256).checked_sub(a).filter(|n| n % 2 == 0);
-                let lost =
-                    loss.ok_or_else(|| bad("an output that loses as much at both sides", format!("256 to {a}")))? / 2;
-                (scale, lost)
+                match (scale * base).checked_sub(a).filter(|n| n % 2 == 0) {
+                    Some(loss) => (scale, loss / 2),
+                    None => {
+                        return Err(bad(
+                            "an output that loses as much at both sides",
+                            format!("{base} to {a}"),
+                        ));
+                    }
+                }
             }
         };
         if let Some(want) = spec.scale
             && want as usize != scale
         {
-            return Err(bad(
-                &format!("scale {want}, as the model's description says"),
-                format!("scale {scale}"),
-            ));
+            let expected = format!("scale {want}, as the model's description says");
+            return Err(bad(&expected, format!("scale {scale}")));
         }
         let pad = spec.pad as usize;
         if scale * pad < lost {
-            return Err(bad(
-                &format!("a padding of at least {} pixels", lost.div_ceil(scale)),
-                format!("padding {pad}: the network would lose {lost} output pixels at each side"),
-            ));
+            let expected = format!("a padding of at least {} pixels", lost.div_ceil(scale));
+            let found = format!("padding {pad}: the network would lose {lost} output pixels at each side");
+            return Err(bad(&expected, found));
         }
         if fixed.is_some() && pad != 0 {
             return Err(bad("no padding for a network of one size", format!("padding {pad}")));
@@ -121,27 +116,55 @@ impl Geometry {
         self.scale * self.pad - self.lost
     }
 
-    /// The smallest input that holds the padded picture and that the network takes.
-    pub(super) fn fit(&self, net: &Net, channels: usize, height: usize, width: usize) -> Result<Fit> {
-        let out = |h: usize, w: usize| -> Result<(usize, usize)> {
-            let shapes = net.output_shapes(&[&[1, channels, h, w]])?;
-            Ok((shapes[0][2], shapes[0][3]))
+    fn is_regular(&self, side: usize, out: usize) -> bool {
+        self.scale * side == out + 2 * self.lost
+    }
+
+    fn out(&self, side: usize) -> usize {
+        (self.scale * side).saturating_sub(2 * self.lost)
+    }
+
+    /// The number that sides must be a multiple of, found by trying; 64 suits everything [`Geometry::of`] accepted.
+    pub(super) fn multiple(&self, base: usize, sizes: Sizes<'_>) -> usize {
+        let mut suits = |n: usize| {
+            // An odd multiple: one that is no multiple of 2n.
+            let side = ((base / n + 1) | 1) * n;
+            sizes(side, side).is_ok_and(|(h, w)| self.is_regular(side, h) && self.is_regular(side, w))
         };
+        [1, 2, 4, 8, 16, 32].into_iter().find(|n| suits(*n)).unwrap_or(64)
+    }
+
+    /// The padded picture, made up to multiples of `multiple`.
+    pub(super) fn fit_multiple(&self, multiple: usize, height: usize, width: usize) -> Fit {
         if self.fixed.is_some() {
-            let (out_height, out_width) = out(height, width)?;
-            return Ok(Fit {
+            return Fit {
                 height,
                 width,
-                out_height,
-                out_width,
-            });
+                out_height: height * self.scale,
+                out_width: width * self.scale,
+            };
+        }
+        let side = |n: usize| (n + 2 * self.pad).next_multiple_of(multiple);
+        let (height, width) = (side(height), side(width));
+        Fit {
+            height,
+            width,
+            out_height: self.out(height),
+            out_width: self.out(width),
+        }
+    }
+
+    /// The smallest input that holds the padded picture and that the network takes.
+    pub(super) fn fit(&self, sizes: Sizes<'_>, height: usize, width: usize) -> Result<Fit> {
+        if self.fixed.is_some() {
+            return Ok(self.fit_multiple(1, height, width));
         }
         // Rows and columns do not meet in these networks, so each side is found beside one that works.
-        let side = |need: usize, probe: &dyn Fn(usize) -> Result<usize>| -> Result<usize> {
+        let side = |need: usize, sizes: &mut dyn FnMut(usize) -> Result<usize>| -> Result<usize> {
             let mut refusal = None;
             for padded in need..=need + MAX_EXTRA {
-                match probe(padded) {
-                    Ok(out) if self.scale * padded == out + 2 * self.lost => return Ok(padded),
+                match sizes(padded) {
+                    Ok(out) if self.is_regular(padded, out) => return Ok(padded),
                     Ok(_) => {}
                     Err(error) => refusal = refusal.or(Some(error)),
                 }
@@ -152,14 +175,13 @@ impl Geometry {
                 found: format!("{width}x{height}"),
             }))
         };
-        let height = side(height + 2 * self.pad, &|h| Ok(out(h, WORKING_SIDE)?.0))?;
-        let width = side(width + 2 * self.pad, &|w| Ok(out(WORKING_SIDE, w)?.1))?;
-        let (out_height, out_width) = out(height, width)?;
+        let height = side(height + 2 * self.pad, &mut |h| Ok(sizes(h, WORKING_SIDE)?.0))?;
+        let width = side(width + 2 * self.pad, &mut |w| Ok(sizes(WORKING_SIDE, w)?.1))?;
         Ok(Fit {
             height,
             width,
-            out_height,
-            out_width,
+            out_height: self.out(height),
+            out_width: self.out(width),
         })
     }
 }

@@ -155,7 +155,17 @@ mod tests {
             pad,
             ..Default::default()
         };
-        let geometry = Geometry::of(&net, 3, Path::new("test"), &spec).unwrap();
+        let geometry = Geometry::of(
+            None,
+            256,
+            &mut |h, w| {
+                let shape = net.output_shapes(&[&[1, 3, h, w]])?.remove(0);
+                Ok((shape[2], shape[3]))
+            },
+            Path::new("test"),
+            &spec,
+        )
+        .unwrap();
         receptive_radius(&net, &geometry, 3)
     }
 

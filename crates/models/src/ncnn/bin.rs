@@ -69,7 +69,7 @@ impl<'a> BinReader<'a> {
 
     /// An array of plain floats without a tag.
     pub(super) fn raw(&mut self, layer: &Layer, count: usize) -> Result<Span> {
-        let offset = self.take(layer, count.checked_mul(4).unwrap_or(usize::MAX))?;
+        let offset = self.take(layer, count.saturating_mul(4))?;
         Ok(Span {
             encoding: Encoding::F32,
             offset,

@@ -559,7 +559,7 @@ fn exact_ratio(x: f32) -> Option<Scale> {
     (1..=64usize).find_map(|den| {
         let num = (x * den as f32).round();
         let near = (num / den as f32 - x).abs() <= x * 1e-6;
-        (near && num >= 1.0 && num <= 4096.0).then_some(Scale { num: num as usize, den })
+        (near && (1.0..=4096.0).contains(&num)).then_some(Scale { num: num as usize, den })
     })
 }
 

@@ -88,3 +88,78 @@ impl Case {
         })
     }
 }
+
+/// A network `[N, channels, H, W]` to `scale` times its size: three convolutions of fixed noise and a pixel shuffle.
+pub(crate) fn small_net(channels: usize, scale: usize) -> kinora_nn::Net {
+    use kinora_nn::{Conv, DType, Dim, NetBuilder, Sides, Weight};
+    let mut b = NetBuilder::new("small");
+    let shape = [
+        Dim::symbol("batch"),
+        channels.into(),
+        Dim::symbol("height"),
+        Dim::symbol("width"),
+    ];
+    let x = b.input("x", DType::F32, &shape).unwrap();
+    let mut y = x;
+    let mut width = channels;
+    for (i, out) in [8, 8, channels * scale * scale].into_iter().enumerate() {
+        let weight = Weight::inline(&format!("w{i}"), &[out, width, 3, 3], noise(out * width * 9, 0.2)).unwrap();
+        let bias = Weight::inline(&format!("b{i}"), &[out], noise(out, 0.1)).unwrap();
+        let activation = if i < 2 {
+            kinora_nn::Activation::LeakyRelu(0.1)
+        } else {
+            Default::default()
+        };
+        y = b
+            .conv(
+                y,
+                Conv {
+                    pads: Sides::all(1),
+                    activation,
+                    ..Conv::new(weight, Some(bias))
+                },
+            )
+            .unwrap();
+        width = out;
+    }
+    let y = b.pixel_shuffle(y, scale).unwrap();
+    b.output("y", y).unwrap();
+    b.build().unwrap()
+}
+
+/// Fixed noise around zero.
+pub(crate) fn noise(n: usize, amplitude: f32) -> Vec<f32> {
+    let mut state = 12_345_u32;
+    (0..n)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((state >> 8) as f32 / (1 << 23) as f32 - 1.0) * amplitude
+        })
+        .collect()
+}
+
+/// A picture of fixed noise in 0..1.
+pub(crate) fn picture(n: usize) -> Vec<f32> {
+    noise(n, 0.5).iter().map(|v| v + 0.5).collect()
+}
+
+/// Largest difference of two results.
+pub(crate) fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |worst, (a, b)| {
+        if a.is_finite() {
+            worst.max((a - b).abs())
+        } else {
+            f32::INFINITY
+        }
+    })
+}
+
+/// The CPU provider with two threads.
+pub(crate) fn on_cpu() -> kinora_nn::LoadOptions {
+    kinora_nn::LoadOptions {
+        device: kinora_nn::DeviceChoice::Cpu,
+        threads: 2,
+        ..Default::default()
+    }
+}

@@ -100,7 +100,7 @@ impl<'n> Graph<'n> {
                 name = format!(
                     "{name}_{}",
                     dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
-                )
+                );
             }
             None => {}
         }

@@ -162,7 +162,7 @@ fn open(path: &Path, from: &str) -> Result<Runtime> {
         .with_name("kinora")
         .with_telemetry(false)
         .with_logger(Arc::new(move |level, _category, _id, _place, text| {
-            sink.push(level, text)
+            sink.push(level, text);
         }))
         .build()
         .map_err(|e| unusable(e.message().to_owned()))?;

@@ -209,7 +209,7 @@ impl WeightStore {
                 return Err(wrong(format!("tensor `{name}`: expected F32, got {:?}", view.dtype())));
             }
             let offset = view.data().as_ptr() as usize - base;
-            if offset % 4 != 0 {
+            if !offset.is_multiple_of(4) {
                 return Err(wrong(format!(
                     "tensor `{name}` starts at byte {offset}, which is not a multiple of 4"
                 )));
