@@ -8,7 +8,7 @@
 
 use super::{
     coefficients::CodeScale,
-    kernels::{Sample, row_kernel},
+    kernels::{Sample, round_code_f64, row_kernel},
 };
 use crate::{ChromaLocation, Pool};
 
@@ -29,13 +29,13 @@ pub(super) struct ExactLuma {
 pub(super) struct Code {
     scale: f64,
     offset: f64,
-    max: f64,
+    max: u16,
 }
 
 impl Code {
     #[inline(always)]
     fn of<T: Sample>(self, value: f64) -> T {
-        T::from_code((value * self.scale + self.offset + 0.5).floor().clamp(0.0, self.max) as i32)
+        T::from_code(round_code_f64(value * self.scale + self.offset, self.max))
     }
 }
 
@@ -113,7 +113,7 @@ impl ExactLuma {
     }
 
     fn codes(&self) -> [Code; 2] {
-        let max = f64::from(self.scale.max);
+        let max = self.scale.max;
         [
             Code {
                 scale: self.scale.y_scale,

@@ -6,7 +6,7 @@
 use super::axis::Axis;
 use crate::{
     Pool,
-    convert::kernels::{Sample, round_code, row_kernel},
+    convert::kernels::{Sample, round_code, round_code_f64, row_kernel},
 };
 
 /// Samples of one plane: rows of `width * channels`.
@@ -84,7 +84,7 @@ impl Accumulate for f64 {
     }
     #[inline(always)]
     fn to_code(self, max: u16) -> i32 {
-        (self + 0.5).floor().clamp(0.0, f64::from(max)) as i32
+        round_code_f64(self, max)
     }
     #[inline(always)]
     fn to_f32(self) -> f32 {
