@@ -44,6 +44,25 @@ fn main() {
             layout: Layout::RGB_F32,
             color: ColorSpec::BT709,
         };
+        let rgb = pixels(PixelFormat::RGB24);
+        let codes: Vec<u8> = (0..rgb.layout.bytes(size).unwrap())
+            .map(|i| (i * 7 + i / 977) as u8)
+            .collect();
+        let rgb = Image::host(rgb, codes.into()).unwrap();
+        let yuv = pixels(PixelFormat::YUV420P);
+        let ms = [1, threads].map(|threads| {
+            let options = ConvertOptions {
+                threads,
+                ..ConvertOptions::default()
+            };
+            best_ms(|| drop(convert_with(&rgb, &yuv, &options, &pool).unwrap()))
+        });
+        println!(
+            "{:<34} {:>7.2} ms {:>7.2} ms",
+            format!("{size} rgb24 -> yuv420p"),
+            ms[0],
+            ms[1]
+        );
         let formats = [
             PixelFormat::YUV420P,
             PixelFormat::YUV420P10,

@@ -108,3 +108,40 @@ pub enum FrameError {
         found: String,
     },
 }
+
+impl FrameError {
+    /// Stable dotted code for scripts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::BadRational { .. } => "frame.rational",
+            Self::InexactTime { .. } => "frame.time.inexact",
+            Self::TimeOverflow { .. } => "frame.time.overflow",
+            Self::BufferSize { .. } => "frame.buffer-size",
+            Self::BadSize { .. } => "frame.size",
+            Self::UnsupportedFormat { .. } => "frame.format",
+            Self::WrongLayout { .. } => "frame.layout",
+            Self::OnDevice { .. } => "frame.on-device",
+            Self::Download { .. } => "frame.download",
+            Self::BadLut { .. } => "frame.lut",
+            Self::BadParameter { .. } => "frame.parameter",
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::UnsupportedFormat { accepts, .. } => format!("convert the picture first: {accepts}"),
+            Self::BadSize { max, .. } => format!("choose a size with sides of 1 to {max} pixels, or process in parts"),
+            Self::OnDevice { .. } => "download the picture, or keep this step on the device".to_owned(),
+            Self::Download { .. } => "run again with --device cpu to see whether the device is at fault".to_owned(),
+            Self::BadLut { .. } => "export the table again as .cube with LUT_1D_SIZE or LUT_3D_SIZE".to_owned(),
+            Self::BadParameter {
+                name: "colour matrix of a luma and chroma picture",
+                ..
+            } => "let FFmpeg convert it first: -vf scale=out_color_matrix=bt709".to_owned(),
+            _ => return None,
+        })
+    }
+}

@@ -111,6 +111,10 @@ impl Executable {
             threads: options.threads.max(1),
             spinning: options.spinning,
             prepacking: options.weights != WeightsMode::Lean,
+            fixed_sizes: match program {
+                Program::Net(net) => net.inputs().iter().all(|i| i.shape.iter().all(|d| d.known().is_some())),
+                Program::Onnx(_) => false,
+            },
             level: Level::All,
             save: None,
         };

@@ -2,10 +2,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use crate::Form;
 
 /// Where a network runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
     /// The first of `openvino`, `cpu` that the loaded library has. Chosen once, before work, and reported.
     #[default]
@@ -17,7 +20,8 @@ pub enum DeviceChoice {
 }
 
 /// In what numbers a network computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// f32: the only one whose results are compared with recorded ones.
     #[default]
@@ -30,7 +34,8 @@ pub enum Precision {
 }
 
 /// How weights reach the kernels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum WeightsMode {
     /// Packed where a cache folder is given and the network is small enough to build the cache at once, or it is there;
     /// otherwise fast.

@@ -1,10 +1,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::{DeviceChoice, Precision, WeightsMode};
 
 /// Where the weights of a loaded network are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryPlan {
     /// Bytes of weights in mapped source files. They are page cache: the system takes them back when it is short.
     pub mapped_bytes: u64,
@@ -15,7 +17,7 @@ pub struct MemoryPlan {
 }
 
 /// What was chosen when a network was loaded, as read back from the runtime.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExecutionReport {
     /// Name of the network.
     pub net: String,

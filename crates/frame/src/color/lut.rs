@@ -60,8 +60,8 @@ impl Lut {
         let mut fraction = [0.0; 3];
         for channel in 0..3 {
             let (min, max) = (self.domain_min[channel], self.domain_max[channel]);
-            // `max` first: a NaN becomes the bottom of the domain.
-            let place = ((rgb[channel] - min) / (max - min)).max(0.0).min(1.0) * last;
+            // `max` before `clamp`: a NaN becomes the bottom of the domain.
+            let place = ((rgb[channel] - min) / (max - min)).max(0.0).clamp(0.0, 1.0) * last;
             cell[channel] = (place as usize).min(self.size() - 2);
             fraction[channel] = place - cell[channel] as f64;
         }

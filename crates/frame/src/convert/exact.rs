@@ -8,7 +8,7 @@
 
 use super::{
     coefficients::CodeScale,
-    kernels::{Sample, row_kernel},
+    kernels::{Sample, round_code_f64, row_kernel},
 };
 use crate::{ChromaLocation, Pool};
 
@@ -29,13 +29,13 @@ pub(super) struct ExactLuma {
 pub(super) struct Code {
     scale: f64,
     offset: f64,
-    max: f64,
+    max: u16,
 }
 
 impl Code {
     #[inline(always)]
     fn of<T: Sample>(self, value: f64) -> T {
-        T::from_code((value * self.scale + self.offset + 0.5).floor().clamp(0.0, self.max) as i32)
+        T::from_code(round_code_f64(value * self.scale + self.offset, self.max))
     }
 }
 
@@ -94,7 +94,7 @@ impl ExactLuma {
         for at in 0..rows {
             let y = first + at;
             row(y, &mut planes[0][at * width..][..width], ring);
-            if self.shift.is_none() || (shift_y == 1 && y % 2 == 0 && y + 1 != self.height) {
+            if self.shift.is_none() || (shift_y == 1 && y.is_multiple_of(2) && y + 1 != self.height) {
                 continue;
             }
             let columns = width.div_ceil(1 << shift_x);
@@ -113,7 +113,7 @@ impl ExactLuma {
     }
 
     fn codes(&self) -> [Code; 2] {
-        let max = f64::from(self.scale.max);
+        let max = self.scale.max;
         [
             Code {
                 scale: self.scale.y_scale,

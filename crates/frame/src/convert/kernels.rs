@@ -48,6 +48,17 @@ pub(crate) fn round_code(value: f32, max: u16) -> i32 {
     unsafe { value.to_int_unchecked::<i32>() }
 }
 
+/// [`round_code`] in f64.
+#[inline(always)]
+pub(crate) fn round_code_f64(value: f64, max: u16) -> i32 {
+    let value = value + 0.5;
+    let value = if value > 0.0 { value } else { 0.0 };
+    let max = f64::from(max);
+    let value = if value < max { value } else { max };
+    // SAFETY: the lines above leave a number in 0..=65535, never NaN (a NaN fails `> 0.0`).
+    unsafe { value.to_int_unchecked::<i32>() }
+}
+
 /// The value clamped to 0..=1; NaN becomes 0.
 #[inline(always)]
 pub(crate) fn clamp_unit(value: f32) -> f32 {

@@ -244,9 +244,9 @@ impl<'a, T: Sample> Planes<'a, T> {
         let (above, below, weight) = match (shift_y, self.up, self.location) {
             (0, _, _) => (y, y, 1.0),
             (_, ChromaUp::Nearest, _) => (y / 2, y / 2, 1.0),
-            (_, ChromaUp::Bilinear, ChromaLocation::TopLeft) if y % 2 == 0 => (y / 2, y / 2, 1.0),
+            (_, ChromaUp::Bilinear, ChromaLocation::TopLeft) if y.is_multiple_of(2) => (y / 2, y / 2, 1.0),
             (_, ChromaUp::Bilinear, ChromaLocation::TopLeft) => (y / 2, y / 2 + 1, 0.5),
-            (_, ChromaUp::Bilinear, _) if y % 2 == 0 => ((y / 2).saturating_sub(1), y / 2, 0.25),
+            (_, ChromaUp::Bilinear, _) if y.is_multiple_of(2) => ((y / 2).saturating_sub(1), y / 2, 0.25),
             (_, ChromaUp::Bilinear, _) => (y / 2, y / 2 + 1, 0.75),
         };
         for (plane, full) in [(&self.planes[1], &mut *rows.u), (&self.planes[2], &mut *rows.v)] {

@@ -105,7 +105,7 @@ impl Target {
         match self {
             Self::Tensor { layout, clamp, gray } => write_tensor(*layout, *clamp, *gray, source, band, scratch),
             Self::Pixels(target) if target.format.sample_bytes() == 1 => {
-                target.write::<u8>(source, band, scratch, pool)
+                target.write::<u8>(source, band, scratch, pool);
             }
             Self::Pixels(target) => target.write::<u16>(source, band, scratch, pool),
         }

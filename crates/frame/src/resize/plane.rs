@@ -6,7 +6,7 @@
 use super::axis::Axis;
 use crate::{
     Pool,
-    convert::kernels::{Sample, round_code, row_kernel},
+    convert::kernels::{Sample, round_code, round_code_f64, row_kernel},
 };
 
 /// Samples of one plane: rows of `width * channels`.
@@ -84,7 +84,7 @@ impl Accumulate for f64 {
     }
     #[inline(always)]
     fn to_code(self, max: u16) -> i32 {
-        (self + 0.5).floor().clamp(0.0, f64::from(max)) as i32
+        round_code_f64(self, max)
     }
     #[inline(always)]
     fn to_f32(self) -> f32 {
@@ -179,6 +179,8 @@ impl Element for f32 {
 
 /// Rows that the pass across handles at once, side by side, so that a column is one vector.
 const LANES: usize = 8;
+/// Columns whose sums the pass down keeps in registers.
+const COLUMNS: usize = 32;
 
 /// Resamples a plane: one pass across, one down, a pass that changes nothing left out.
 pub(super) fn resample<T: Element + Widen<A>, A: Accumulate>(
@@ -276,16 +278,25 @@ fn all_across<T: Widen<A>, A: Accumulate>(
     for first in (0..from.height).step_by(LANES) {
         let rows = LANES.min(from.height - first);
         for channel in 0..from.channels {
-            for lane in 0..rows {
-                let row = &input[(first + lane) * from.row()..][..from.row()];
-                let samples = row[channel..].iter().step_by(from.channels);
-                for (slot, sample) in block.chunks_exact_mut(LANES).zip(samples) {
-                    slot[lane] = sample.widen();
-                }
-            }
+            let lanes: [&[T]; LANES] = std::array::from_fn(|lane| {
+                // Lanes past the last row repeat it; their results are dropped.
+                &input[(first + lane.min(rows - 1)) * from.row() + channel..][..from.row() - channel]
+            });
+            fill_block(&lanes, from.channels, block);
             pass_across(block, axis, weights, &mut out[..rows * to.row()], to, channel);
         }
         take(first, &out[..rows * to.row()]);
+    }
+}
+
+row_kernel! {
+    /// Lays the samples of one channel of [`LANES`] rows side by side.
+    fn fill_block<T: Widen<A>, A: Accumulate>(lanes: &[&[T]; LANES], step: usize, block: &mut [A]) {
+        for (x, column) in block.chunks_exact_mut(LANES).enumerate() {
+            for (slot, lane) in column.iter_mut().zip(lanes) {
+                *slot = lane[x * step].widen();
+            }
+        }
     }
 }
 
@@ -315,9 +326,21 @@ row_kernel! {
     /// Weighted sum of rows that follow one another.
     fn sum_rows<T: Widen<A>, A: Accumulate>(rows: &[T], weights: &[A], sums: &mut [A]) {
         let width = sums.len();
-        sums.fill(A::default());
+        let (chunks, rest) = sums.as_chunks_mut::<COLUMNS>();
+        let done = chunks.len() * COLUMNS;
+        for (at, chunk) in chunks.iter_mut().enumerate() {
+            // Sums of a few columns stay in registers over all rows.
+            let mut sum = [A::default(); COLUMNS];
+            for (row, weight) in rows.chunks_exact(width).zip(weights) {
+                for (sum, sample) in sum.iter_mut().zip(&row[at * COLUMNS..][..COLUMNS]) {
+                    *sum = sum.plus(sample.widen(), *weight);
+                }
+            }
+            *chunk = sum;
+        }
+        rest.fill(A::default());
         for (row, weight) in rows.chunks_exact(width).zip(weights) {
-            for (sum, sample) in sums.iter_mut().zip(row) {
+            for (sum, sample) in rest.iter_mut().zip(&row[done..]) {
                 *sum = sum.plus(sample.widen(), *weight);
             }
         }

@@ -23,7 +23,7 @@ mod weights;
 use std::process::ExitCode;
 
 /// Names of the tests of this target: the comparer's own promises, then the cases.
-fn tests() -> Vec<(&'static str, fn() -> Result<(), String>)> {
+fn tests() -> Vec<(&'static str, checks::Check)> {
     let mut tests = checks::all();
     tests.push(("goldens", report::run));
     tests

@@ -186,7 +186,7 @@ impl Totals {
                 line.command = command;
             }
             Outcome::Broken(message) | Outcome::Failed(message) => {
-                self.failures.push(format!("{}: {message}", case.full_name()))
+                self.failures.push(format!("{}: {message}", case.full_name()));
             }
             Outcome::NoRunner => self.failures.push(format!(
                 "{}: nobody computes the component {:?}, and it does not stand in pending.txt",

@@ -1,9 +1,10 @@
 //! ncnn pairs compute what the reference runtime computes, and broken ones are told apart.
 
+use kinora_models::image_model::PictureSize;
 use kinora_models::{ImageModelSpec, ModelSource, ncnn};
 use kinora_nn::{DeviceChoice, Executable, LoadOptions, TensorView, TensorViewMut, WeightCache};
 
-use crate::support::{Case, runtime};
+use crate::support::{Case, on_cpu, picture, runtime};
 
 /// Our code for each class of the recorded cases.
 fn code_of(class: &str) -> &'static str {
@@ -121,7 +122,7 @@ fn published_networks_give_the_recorded_results() {
         let (shape, x) = case.tensor("in.x");
         let (_, want) = case.tensor("out.y");
         let mut got = vec![f32::NAN; want.len()];
-        let size = kinora_models::image_model::PictureSize {
+        let size = PictureSize {
             batch: 1,
             height: shape[1],
             width: shape[2],
@@ -135,4 +136,60 @@ fn published_networks_give_the_recorded_results() {
         );
         assert!(worst <= 1.0, "{}: {worst}", case.json["name"]);
     }
+}
+
+/// Every network of the packages opens with the padding it needs and gives a picture of its size.
+/// Needs the packages' files: `KINORA_TEST_PACKAGES`.
+#[test]
+fn every_published_network_opens_and_runs() {
+    let Some(runtime) = runtime() else { return };
+    let Some(packages) = std::env::var_os("KINORA_TEST_PACKAGES") else {
+        println!("SKIPPED: set KINORA_TEST_PACKAGES to run published weights");
+        return;
+    };
+    let cache = tempfile::tempdir().unwrap();
+    let mut run = 0;
+    for folder in std::fs::read_dir(packages).unwrap().map(|e| e.unwrap().path()) {
+        for models in ["models", "custom_models"] {
+            let Ok(files) = std::fs::read_dir(folder.join(models)) else {
+                continue;
+            };
+            for param in files
+                .map(|e| e.unwrap().path())
+                .filter(|p| p.extension().is_some_and(|e| e == "param"))
+            {
+                let source = ModelSource::Ncnn {
+                    bin: param.with_extension("bin"),
+                    param: param.clone(),
+                };
+                // The largest network takes seconds: its smaller sister stands for it.
+                if param.to_string_lossy().contains("X4PLUS_UP4X") {
+                    continue;
+                }
+                let open = |pad: u32| {
+                    let spec = ImageModelSpec {
+                        pad,
+                        ..Default::default()
+                    };
+                    kinora_models::ImageModel::open(&source, &spec, &runtime, &on_cpu(), cache.path())
+                };
+                let model = [0, 7, 14, 18, 19, 28]
+                    .into_iter()
+                    .map(open)
+                    .find_map(Result::ok)
+                    .unwrap();
+                let size = PictureSize {
+                    batch: 1,
+                    height: 21,
+                    width: 30,
+                };
+                let mut y = vec![f32::NAN; model.output_len(size).unwrap()];
+                model.run(&picture(3 * 21 * 30), size, &mut y).unwrap();
+                assert!(y.iter().all(|v| v.is_finite()), "{}", param.display());
+                run += 1;
+            }
+        }
+    }
+    println!("{run} networks");
+    assert!(run > 0);
 }

@@ -42,6 +42,8 @@ pub(crate) struct SessionSpec {
     pub(crate) threads: usize,
     pub(crate) spinning: bool,
     pub(crate) prepacking: bool,
+    /// All input sizes are fixed: the runtime may plan its memory once. With changing sizes it would keep a plan for each.
+    pub(crate) fixed_sizes: bool,
     pub(crate) level: Level,
     /// Writes the optimised model: its file, and the name of the weights file beside it.
     pub(crate) save: Option<(PathBuf, String)>,
@@ -433,6 +435,7 @@ fn configure(runtime: &Runtime, source: ModelSource<'_>, spec: &SessionSpec) -> 
         .with_intra_op_spinning(spec.spinning)?
         .with_optimization_level(level)?
         .with_prepacking(spec.prepacking)?
+        .with_memory_pattern(spec.fixed_sizes)?
         .with_config_entry("session.record_ep_graph_assignment_info", "1")?;
     if let Some(folder) = source.folder {
         let folder = folder

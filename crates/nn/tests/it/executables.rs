@@ -30,6 +30,11 @@ fn what_was_chosen_is_read_back() {
         report.to_string(),
         format!("cpu f32, weights fast, 2 threads, ONNX Runtime {}", runtime.version())
     );
+    let json = serde_json::to_value(report).unwrap();
+    assert_eq!(
+        (&json["device"], &json["precision"], &json["weights"]),
+        (&"cpu".into(), &"f32".into(), &"fast".into())
+    );
     let bf16 = LoadOptions {
         precision: Precision::Bf16,
         ..on_cpu()

@@ -290,7 +290,8 @@ fn adjust(case: &Case) -> Result<Answer, End> {
 fn curves(case: &Case) -> Result<Answer, End> {
     let points = case.input("t")?;
     let values = points.as_f64()?;
-    let curves: [(&str, fn(f64) -> f64); 6] = [
+    type Curve = fn(f64) -> f64;
+    let curves: [(&str, Curve); 6] = [
         ("srgb_eotf", transfer::srgb_eotf),
         ("srgb_oetf", transfer::srgb_oetf),
         ("bt709_oetf", transfer::bt709_oetf),

@@ -1,6 +1,7 @@
 //! Who computes what: one file a family of components.
 
 mod color;
+mod fetched;
 mod layout;
 mod ncnn;
 mod resize;
@@ -53,8 +54,14 @@ pub struct Runner {
     pub silent: &'static [&'static str],
 }
 
-const FAMILIES: [fn(&str, &str) -> Option<Runner>; 5] =
-    [color::find, layout::find, ncnn::find, resize::find, tiling::find];
+const FAMILIES: [fn(&str, &str) -> Option<Runner>; 6] = [
+    color::find,
+    fetched::find,
+    layout::find,
+    ncnn::find,
+    resize::find,
+    tiling::find,
+];
 
 /// The runner of a component.
 pub fn find(set: &str, component: &str) -> Option<Runner> {

@@ -1,37 +1,21 @@
-//! `net.ncnn`: pairs of graph text and weights, good and malformed; `net.ncnn.real`: pairs that people use.
+//! `net.ncnn`: pairs of graph text and weights, good and malformed.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
-
-use kinora_models::{ImageModel, ImageModelSpec, ModelError, ModelSource, ncnn};
+use kinora_models::{ModelError, ncnn};
 use kinora_nn::{Executable, TensorView, WeightCache};
 use serde_json::{Value, json};
 
 use super::{
     Answer, End, Runner,
-    runtime::{cache, models_folder, options, run as run_model, runtime},
+    runtime::{cache, options, runtime},
 };
-use crate::{
-    case::{Case, sha256},
-    tensor::Tensor,
-};
+use crate::{case::Case, tensor::Tensor};
 
 pub fn find(set: &str, component: &str) -> Option<Runner> {
-    match (set, component) {
-        // `weights` says how the writer stored them; the reader sees it in the file.
-        ("vision", "net.ncnn") => Some(Runner {
-            run: pair,
-            silent: &["weights"],
-        }),
-        ("vision", "net.ncnn.real") => Some(Runner {
-            run: real,
-            // The file says in which version of the package it came; its hash says more.
-            silent: &["version"],
-        }),
-        _ => None,
-    }
+    // `weights` says how the writer stored them; the reader sees it in the file.
+    (set == "vision" && component == "net.ncnn").then_some(Runner {
+        run: pair,
+        silent: &["weights"],
+    })
 }
 
 /// Our stable codes, by the names of the recorded error classes.
@@ -92,72 +76,4 @@ fn malformed(case: &Case) -> Result<Answer, End> {
         expected: Some(Value::Object(got)),
         ..Answer::default()
     })
-}
-
-/// A fetched file: by its path in the package, or by its name anywhere in the models folder; checked by hash.
-pub fn fetched(case: &Case, key: &str, hash: &str) -> Result<PathBuf, End> {
-    let path = Path::new(case.text(key)?);
-    let name = path.file_name().ok_or_else(|| format!("params.{key} names no file"))?;
-    let skipped = || End::Skipped("make fetch-test-models".to_owned());
-    let root = models_folder().ok_or_else(skipped)?;
-    let mut found = Vec::new();
-    if root.join(path).is_file() {
-        found.push(root.join(path));
-    }
-    collect(&root, name, 3, &mut found);
-    if found.is_empty() {
-        return Err(skipped());
-    }
-    for file in &found {
-        let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        if sha256(&bytes) == hash {
-            return Ok(file.clone());
-        }
-    }
-    Err(format!("{} is not the file that the case was recorded with", found[0].display()).into())
-}
-
-fn collect(folder: &Path, name: &std::ffi::OsStr, depth: usize, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if path.is_dir() && depth > 0 {
-            collect(&path, name, depth - 1, found);
-        } else if path.file_name() == Some(name) && path.is_file() {
-            found.push(path);
-        }
-    }
-}
-
-/// The hashes that `params.sha256` gives.
-fn hashes(case: &Case) -> Result<BTreeMap<&str, &str>, End> {
-    let object = case
-        .param("sha256")
-        .and_then(Value::as_object)
-        .ok_or("params.sha256 is no map")?;
-    Ok(object
-        .iter()
-        .filter_map(|(key, hash)| Some((key.as_str(), hash.as_str()?)))
-        .collect())
-}
-
-fn real(case: &Case) -> Result<Answer, End> {
-    let hashes = hashes(case)?;
-    let file = |key: &str| fetched(case, key, hashes.get(key).copied().unwrap_or_default());
-    case.text("package")?;
-    let source = ModelSource::Ncnn {
-        param: file("param")?,
-        bin: file("bin")?,
-    };
-    let scale = case.whole("scale")?;
-    let spec = ImageModelSpec {
-        scale: Some(scale as u32),
-        pad: case.whole("pad")? as u32,
-        ..ImageModelSpec::default()
-    };
-    let model = ImageModel::open(&source, &spec, &runtime()?, &options(), cache()?)?;
-    let mut answer = Answer::default();
-    answer
-        .outputs
-        .insert("y".to_owned(), run_model(&model, case.input("x")?)?);
-    Ok(answer)
 }

@@ -38,7 +38,10 @@ pub fn runtime() -> Result<Runtime, End> {
                 .collect(),
             ..RuntimeSearch::default()
         };
-        Runtime::load(&search).map_err(|error| error.to_string())
+        Runtime::load(&search).map_err(|error| match error.hint() {
+            Some(hint) => format!("{error} ({hint})"),
+            None => error.to_string(),
+        })
     });
     loaded.clone().map_err(End::Failed)
 }
