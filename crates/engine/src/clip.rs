@@ -1,6 +1,6 @@
 use std::{path::PathBuf, sync::Arc};
 
-use kinora_frame::{Frame, ImageDesc, Rational};
+use kinora_frame::{ColorSpec, Frame, ImageDesc, Layout, Rational};
 use kinora_media::{Decoder, Encoder, PacketIndex};
 
 use crate::{Completeness, EngineError, FrameSink, FrameSource, Halt, SinkReport};
@@ -60,7 +60,9 @@ impl FrameSource for ClipSource {
     }
 
     fn image(&self) -> ImageDesc {
-        self.decoder.desc()
+        let mut desc = self.decoder.desc();
+        desc.color = settled(&desc);
+        desc
     }
 
     fn frame_rate(&self) -> Option<Rational> {
@@ -81,9 +83,13 @@ impl FrameSource for ClipSource {
             self.decoder.stop_handle().stop();
             return Ok(None);
         }
-        let frame = self.decoder.next_frame()?;
-        self.given += u64::from(frame.is_some());
-        Ok(frame)
+        let Some(frame) = self.decoder.next_frame()? else {
+            return Ok(None);
+        };
+        self.given += 1;
+        let color = settled(frame.image.desc());
+        let image = frame.image.clone().with_color(color);
+        Ok(Some(frame.with_image(image)))
     }
 
     fn halt(&self) -> Halt {
@@ -113,6 +119,19 @@ impl FrameSource for ClipSource {
                 .map_or_else(|| "its beginning".to_owned(), |last| last.to_string()),
             total: total.unwrap_or_else(|| "what its tables say".to_owned()),
         }
+    }
+}
+
+/// The colour of a clip with its matrix settled by the source's own height, once: a picture that is enlarged past
+/// 720 rows would otherwise be read by one matrix and written by another.
+fn settled(desc: &ImageDesc) -> ColorSpec {
+    let is_yuv = matches!(desc.layout, Layout::Pixels(format) if format.is_yuv());
+    if !is_yuv {
+        return desc.color;
+    }
+    ColorSpec {
+        matrix: desc.color.resolved_matrix(desc.size.height),
+        ..desc.color
     }
 }
 

@@ -233,6 +233,13 @@ impl Image {
         self.desc.color
     }
 
+    /// The same pixels, said to mean something else: for sources that do not say, not for converting.
+    #[must_use]
+    pub fn with_color(mut self, color: ColorSpec) -> Self {
+        self.desc.color = color;
+        self
+    }
+
     /// Where the bytes are.
     #[must_use]
     pub const fn storage(&self) -> &Storage {

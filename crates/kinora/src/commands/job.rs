@@ -335,11 +335,17 @@ pub(crate) fn run_clip(
     let job = offline_job(&pipeline, Accepts::pixels([format]), &place, settings.picture);
     let laid_out = job.plan(&source)?;
     let size = laid_out.output.size;
+    // A source that does not name its matrix gives a file that does not either, unless players would then guess
+    // another one for the new height.
+    let mut color = image.color;
+    if clip.facts.color.resolved_matrix(size.height) == color.matrix {
+        color.matrix = clip.facts.color.matrix;
+    }
     let video = VideoFormat {
         size,
         format,
-        color: image.color,
-        output_color: clip.facts.color,
+        color,
+        output_color: if format.is_yuv() { color } else { clip.facts.color },
         time_base: clip.time_base,
         sample_aspect: clip.facts.sample_aspect,
         side_data: clip.facts.side_data.clone(),

@@ -327,3 +327,58 @@ fn a_part_has_the_sound_of_its_own_time() {
         "sound runs from {first} to {last}"
     );
 }
+
+#[test]
+fn colours_do_not_shift_where_an_untagged_clip_grows_past_720_rows() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    #[rustfmt::skip]
+    make(home, &["-f", "lavfi", "-i", "color=c=red:size=64x400:rate=24", "-frames:v", "2", "-pix_fmt", "yuv420p", "-c:v", "ffv1", "red.mkv"]);
+    let line = [
+        "run",
+        "red.mkv",
+        "-o",
+        "big.mkv",
+        "-p",
+        "device_stub",
+        "--set",
+        "device_stub.ms=0",
+        "--codec",
+        "ffv1",
+    ];
+    let ran = run(home, line);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let samples = |name: &str| {
+        make(
+            home,
+            &[
+                "-i",
+                name,
+                "-frames:v",
+                "1",
+                "-f",
+                "rawvideo",
+                "-pix_fmt",
+                "yuv420p",
+                "one.yuv",
+            ],
+        );
+        let bytes = fs::read(home.join("one.yuv")).unwrap();
+        let luma = bytes.len() * 2 / 3;
+        [
+            bytes[luma / 2],
+            bytes[luma + luma / 8],
+            bytes[luma + luma / 4 + luma / 8],
+        ]
+    };
+    let (before, after) = (samples("red.mkv"), samples("big.mkv"));
+    assert!(
+        before.iter().zip(after).all(|(a, b)| a.abs_diff(b) <= 1),
+        "{before:?} became {after:?}"
+    );
+    // 800 rows without a word would be taken for BT.709.
+    assert_eq!(
+        probe(home, "big.mkv", "-show_entries stream=color_space").trim(),
+        "smpte170m"
+    );
+}
