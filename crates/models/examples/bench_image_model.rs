@@ -1,6 +1,7 @@
 //! Measures an ncnn network on one picture size: CPU-seconds and wall time of a frame.
 //!
-//! `bench_image_model PARAM BIN WIDTH HEIGHT DEVICE PRECISION [FRAMES] [THREADS] [DUMP_FOLDER]` with ORT_DYLIB_PATH set.
+//! `bench_image_model PARAM BIN WIDTH HEIGHT DEVICE PRECISION [FRAMES] [THREADS] [DUMP_FOLDER]` with ORT_DYLIB_PATH
+//! set; KINORA_PAD and KINORA_WEIGHTS set padding and weights mode.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
 use std::path::PathBuf;
@@ -44,12 +45,17 @@ fn main() {
         dump: rest.get(2).map(PathBuf::from),
         ..Default::default()
     };
+    let pad = std::env::var("KINORA_PAD").map_or(0, |p| p.parse().unwrap());
+    let spec = ImageModelSpec {
+        pad,
+        ..Default::default()
+    };
     let source = ModelSource::Ncnn {
         param: param.into(),
         bin: bin.into(),
     };
     let start = Instant::now();
-    let model = ImageModel::open(&source, &ImageModelSpec::default(), &runtime, &options, &cache).unwrap();
+    let model = ImageModel::open(&source, &spec, &runtime, &options, &cache).unwrap();
     let load = start.elapsed();
     let size = PictureSize {
         batch: 1,

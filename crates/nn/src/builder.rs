@@ -81,6 +81,7 @@ impl NetBuilder {
                 name: name.into(),
             });
         }
+        self.known(value)?;
         self.net.outputs.push((name.into(), value));
         Ok(())
     }
@@ -93,13 +94,28 @@ impl NetBuilder {
                 name: name.into(),
             });
         }
+        self.known(value)?;
         self.net.taps.push((name.into(), value));
         Ok(value)
     }
 
-    /// Type of a value.
+    /// Type of a value of this network.
+    ///
+    /// # Panics
+    /// With a value that another network made.
     pub fn type_of(&self, value: Value) -> &TensorType {
         &self.net.types[value.0]
+    }
+
+    /// Type of a value, which must be of this network.
+    fn known(&self, value: Value) -> Result<&TensorType> {
+        self.net.types.get(value.0).ok_or_else(|| {
+            NnError::shape(
+                format!("network `{}`", self.net.name),
+                format!("one of its {} values", self.net.types.len()),
+                format!("{value}, of another network"),
+            )
+        })
     }
 
     fn value(&mut self, ty: TensorType) -> Value {
@@ -127,7 +143,10 @@ impl NetBuilder {
                 }
             }
         }
-        let types: Vec<&TensorType> = inputs.iter().map(|v| &self.net.types[v.0]).collect();
+        let types = inputs
+            .iter()
+            .map(|v| self.known(*v))
+            .collect::<Result<Vec<&TensorType>>>()?;
         let result = infer(&op, &name, &types)?;
         let out = self.value(result);
         self.net.nodes.push(Node {

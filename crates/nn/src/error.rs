@@ -140,6 +140,14 @@ pub enum NnError {
         /// Relative root-mean-square difference of the probe.
         difference: f64,
     },
+    /// The precision is too coarse for the network: its result is no longer the same.
+    #[error("{asked} is too coarse for this network: in the probe its result differs from f32 by {:.0} %", difference * 100.0)]
+    TooCoarse {
+        /// Precision asked for.
+        asked: Precision,
+        /// Relative root-mean-square difference of the probe.
+        difference: f64,
+    },
     /// The runtime refused the network.
     #[error("the runtime refused the network `{net}`: {message}{}", log_tail(log))]
     Load {
@@ -203,6 +211,7 @@ impl NnError {
             Self::Unavailable { .. } => "device.unavailable",
             Self::ProviderMismatch { .. } => "device.provider-mismatch",
             Self::PrecisionNotProved { .. } => "device.precision-not-proved",
+            Self::TooCoarse { .. } => "device.precision-too-coarse",
             Self::Load { .. } => "nn.load",
             Self::Run { .. } => "nn.run",
             Self::Cancelled => "run.cancelled",
@@ -227,7 +236,7 @@ impl NnError {
             Self::RuntimeFixed { .. } => "start a new process for the other library".into(),
             Self::Unavailable { .. } => "use --device auto, or install a library that has this device".into(),
             Self::ProviderMismatch { .. } => "use --device cpu, or report the network that does not fit".into(),
-            Self::PrecisionNotProved { .. } => "use --precision f32".into(),
+            Self::PrecisionNotProved { .. } | Self::TooCoarse { .. } => "use --precision f32".into(),
             Self::CacheCorrupt { path, .. } => format!("delete {}; it is built again", path.display()),
             Self::Io { path, .. } => format!("check that {} can be reached and has room", path.display()),
             _ => return None,

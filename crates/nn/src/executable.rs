@@ -85,11 +85,23 @@ impl Canceller {
 impl Executable {
     /// Loads a network. What was chosen stands in [`Executable::report`].
     ///
-    /// Every node must land on the device asked for, and a precision other than f32 must show in a probe; both are
-    /// errors otherwise.
+    /// Every node must land on the device asked for, and the precision must show in a probe; both are errors otherwise.
+    /// With [`DeviceChoice::Auto`] such an error moves on to the CPU provider, and the report's note says why.
     pub fn load<'p>(runtime: &Runtime, program: impl Into<Program<'p>>, options: &LoadOptions) -> Result<Self> {
         let program = program.into();
         let device = choose_device(runtime, options.device)?;
+        match Self::load_on(device, runtime, program, options) {
+            Err(error) if options.device == DeviceChoice::Auto && may_move_on(device, options, &error) => {
+                let mut executable = Self::load_on(DeviceChoice::Cpu, runtime, program, options)?;
+                let note = [Some(format!("{device}: {error}")), executable.report.note.take()];
+                executable.report.note = Some(note.into_iter().flatten().collect::<Vec<_>>().join("; "));
+                Ok(executable)
+            }
+            other => other,
+        }
+    }
+
+    fn load_on(device: DeviceChoice, runtime: &Runtime, program: Program<'_>, options: &LoadOptions) -> Result<Self> {
         let precision = choose_precision(device, options.precision)?;
         let model = match program {
             Program::Net(net) => {
@@ -102,9 +114,6 @@ impl Executable {
             }
             Program::Onnx(file) => Model::File(file),
         };
-        if let Some(folder) = &options.dump {
-            dump(folder, &program, &model)?;
-        }
         let spec = SessionSpec {
             device,
             precision,
@@ -118,6 +127,9 @@ impl Executable {
             level: Level::All,
             save: None,
         };
+        if let Some(folder) = &options.dump {
+            dump(runtime, folder, &program, &model, &spec)?;
+        }
         let Loaded {
             session,
             weights,
@@ -381,6 +393,19 @@ fn load_packed(
     packed::build(runtime, model, spec, &folder).map(Some)
 }
 
+/// Whether `auto` may try the next device: not when the network itself is wrong, nor when only this device has the
+/// precision asked for.
+fn may_move_on(device: DeviceChoice, options: &LoadOptions, error: &NnError) -> bool {
+    let of_device = matches!(
+        error,
+        NnError::Unavailable { .. }
+            | NnError::ProviderMismatch { .. }
+            | NnError::PrecisionNotProved { .. }
+            | NnError::Load { .. }
+    );
+    of_device && device != DeviceChoice::Cpu && options.precision != Precision::Bf16
+}
+
 fn choose_device(runtime: &Runtime, asked: DeviceChoice) -> Result<DeviceChoice> {
     match asked {
         DeviceChoice::Auto => Ok(runtime.preferred_device()),
@@ -449,8 +474,15 @@ fn check_view(kind: &str, info: &TensorInfo, dtype: DType, shape: &[usize], len:
     ))
 }
 
-/// Writes the network's text and its model, for bug reports. Weights are referred to, not copied.
-fn dump(folder: &std::path::Path, program: &Program<'_>, model: &Model<'_>) -> Result<()> {
+/// Writes the network's text, its model and, from the CPU provider, the graph as the runtime has optimised it, for bug
+/// reports. The model refers to its weights; the optimised graph has those that were reordered beside it.
+fn dump(
+    runtime: &Runtime,
+    folder: &std::path::Path,
+    program: &Program<'_>,
+    model: &Model<'_>,
+    spec: &SessionSpec,
+) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(NnError::io("create", folder))?;
     let write = |name: String, bytes: &[u8]| {
         let path = folder.join(name);
@@ -464,5 +496,18 @@ fn dump(folder: &std::path::Path, program: &Program<'_>, model: &Model<'_>) -> R
     if let Program::Net(net) = program {
         write(format!("{name}.net.txt"), net.to_string().as_bytes())?;
     }
-    write(format!("{name}.{}.onnx", model.form()), model.source().bytes)
+    write(format!("{name}.{}.onnx", model.form()), model.source().bytes)?;
+    if spec.device == DeviceChoice::Cpu {
+        let save = Some((
+            folder.join(format!("{name}.optimised.onnx")),
+            format!("{name}.optimised.bin"),
+        ));
+        drop(Session::load(
+            runtime,
+            model.name(),
+            model.source(),
+            &SessionSpec { save, ..spec.clone() },
+        )?);
+    }
+    Ok(())
 }

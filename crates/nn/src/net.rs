@@ -45,7 +45,10 @@ impl Net {
         &self.nodes
     }
 
-    /// Type of a value.
+    /// Type of a value of this network.
+    ///
+    /// # Panics
+    /// With a value that another network made.
     pub fn type_of(&self, value: Value) -> &TensorType {
         &self.types[value.0]
     }

@@ -205,3 +205,40 @@ fn an_overlap_as_large_as_the_tile_is_refused() {
         "overlap: expected less than the tile of 16x16, got 16"
     );
 }
+
+#[test]
+fn a_larger_picture_in_tiles_needs_no_more_than_its_own_pixels() {
+    let Some(runtime) = runtime() else { return };
+    let model = srvgg(&Case::data("tiling")[0], &runtime);
+    let tiling = Tiling::square(96, 10);
+    let mut scratch = TileScratch::default();
+    let mut private_after = |side: usize| -> usize {
+        let size = PictureSize {
+            batch: 1,
+            height: side,
+            width: side,
+        };
+        let x = vec![0.5; 3 * side * side];
+        let mut y = vec![0.0; model.output_len(size).unwrap()];
+        run_tiled(&model, &x, size, &tiling, &mut scratch, &mut y).unwrap();
+        drop((x, y));
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|l| l.starts_with("RssAnon:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let small = private_after(200);
+    let large = private_after(1000);
+    let untiled = model
+        .activation_bytes(PictureSize {
+            batch: 1,
+            height: 1000,
+            width: 1000,
+        })
+        .unwrap()
+        / 1024;
+    assert!(untiled > 60_000, "{untiled} kB");
+    assert!(
+        large < small + 8192,
+        "{small} kB after 200x200, {large} kB after 1000x1000"
+    );
+}

@@ -259,6 +259,30 @@ fn taps_are_read_without_changing_the_result() {
 }
 
 #[test]
+fn a_dump_holds_the_text_the_model_and_the_optimised_graph() {
+    let Some(runtime) = runtime() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let options = LoadOptions {
+        dump: Some(dir.path().join("dump")),
+        ..on_cpu()
+    };
+    let executable = Executable::load(&runtime, &conv_net(16, 2), &options).unwrap();
+    let read = |name: &str| std::fs::read(dir.path().join("dump").join(name)).unwrap();
+    let text = String::from_utf8(read("test.net.txt")).unwrap();
+    assert!(
+        text.starts_with("net test\n  %0 = input x: f32 [batch, 3, height, width]\n"),
+        "{text}"
+    );
+    let has = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|w| w == word);
+    assert!(has(&read("test.cpu.onnx"), b"LeakyRelu"));
+    assert!(
+        has(&read("test.optimised.onnx"), b"com.microsoft.nchwc"),
+        "the blocked layout shows"
+    );
+    assert_eq!(executable.name(), "test");
+}
+
+#[test]
 fn streams_share_the_executables_of_one_network() {
     let Some(runtime) = runtime() else { return };
     let cache = ExecutableCache::new();

@@ -2,7 +2,8 @@
 //! another one than the plain runtime, so each test is a process of its own; `ORT_OPENVINO_DYLIB_PATH` names it.
 
 use kinora_nn::{
-    Activation, Conv, DeviceChoice, Executable, LoadOptions, Precision, Runtime, Sides, Weight, WeightsMode,
+    Activation, Conv, DeviceChoice, Executable, LoadOptions, OnnxFile, Precision, Runtime, Sides, TensorView, Weight,
+    WeightsMode,
 };
 
 use crate::support::{alone, conv_net, distance, library, net, noise, on_cpu, run};
@@ -59,6 +60,76 @@ fn f32_is_f32_and_bf16_is_bf16() {
         let off = distance(&run(&mut bf16, &shape, &x), &want);
         assert!(off > 1e-4 && off < 0.2, "{off}");
     });
+}
+
+#[test]
+fn auto_moves_on_to_the_cpu_and_says_why_but_not_for_a_precision_it_lacks() {
+    alone(
+        "openvino::auto_moves_on_to_the_cpu_and_says_why_but_not_for_a_precision_it_lacks",
+        || {
+            let Some(runtime) = openvino() else { return };
+            // A matrix inverse is an operator of the runtime's own that OpenVINO does not take.
+            let file = inverse();
+            let error = Executable::load(&runtime, &file, &options(Precision::F32)).unwrap_err();
+            assert_eq!(error.code(), "device.provider-mismatch", "{error}");
+            let auto = LoadOptions {
+                device: DeviceChoice::Auto,
+                ..on_cpu()
+            };
+            let mut executable = Executable::load(&runtime, &file, &auto).unwrap();
+            assert_eq!(executable.report().device, DeviceChoice::Cpu);
+            assert_eq!(executable.report().note, Some(format!("openvino: {error}")));
+            let result = executable
+                .run_sized(&[TensorView::f32(&[2, 2], &[2.0, 0.0, 0.0, 4.0])])
+                .unwrap();
+            assert_eq!(result, [(vec![2, 2], vec![0.5, 0.0, 0.0, 0.25])]);
+            let bf16 = LoadOptions {
+                precision: Precision::Bf16,
+                ..auto
+            };
+            assert_eq!(
+                Executable::load(&runtime, &file, &bf16).unwrap_err().code(),
+                "device.provider-mismatch"
+            );
+        },
+    );
+}
+
+/// A model of one node: the inverse of a 2x2 matrix.
+fn inverse() -> OnnxFile {
+    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8], content].concat();
+    let int = |number: u8, n: u8| vec![number << 3, n];
+    let side = field(1, &int(1, 2));
+    let matrix = field(
+        2,
+        &field(1, &[int(1, 1), field(2, &[side.clone(), side].concat())].concat()),
+    );
+    let node = [
+        field(1, b"x"),
+        field(2, b"y"),
+        field(4, b"Inverse"),
+        field(7, b"com.microsoft"),
+    ]
+    .concat();
+    let graph = [
+        field(1, &node),
+        field(2, b"g"),
+        field(11, &[field(1, b"x"), matrix.clone()].concat()),
+        field(12, &[field(1, b"y"), matrix].concat()),
+    ]
+    .concat();
+    let opsets = [
+        field(8, &int(2, 20)),
+        field(8, &[field(1, b"com.microsoft"), int(2, 1)].concat()),
+    ]
+    .concat();
+    OnnxFile {
+        name: "inverse".into(),
+        bytes: [int(1, 10), field(7, &graph), opsets].concat().into(),
+        folder: None,
+        weights_hash: 0,
+        weights_bytes: 0,
+    }
 }
 
 #[test]

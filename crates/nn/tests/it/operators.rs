@@ -534,6 +534,11 @@ fn a_network_that_does_not_fit_names_operation_and_shapes() {
         text(b.conv(x, Conv::new(weight("w2", &[3, 3, 1, 1]), None))),
         "two different weights are named `w2`"
     );
+    let mut other = NetBuilder::new("other");
+    assert_eq!(
+        text(other.add(y, y)),
+        "network `other`: expected one of its 0 values, got %1, of another network"
+    );
     b.output("y", y).unwrap();
     let network = b.build().unwrap();
     assert_eq!(

@@ -40,6 +40,7 @@ fn a_packed_network_gives_the_same_bits_and_is_built_once() {
             report.memory.packed_bytes > 48 * 48 * 9 * 4 * 3 && report.memory.private_bytes == 0,
             "{report:?}"
         );
+        assert!(report.nodes.iter().map(|(_, n)| n).sum::<usize>() >= 5, "{report:?}");
         assert_eq!(run(&mut executable, &SHAPE, &x), want);
     }
     let other = Executable::load(&runtime, &conv_net(40, 5), &packed(dir.path())).unwrap();
