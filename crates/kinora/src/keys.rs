@@ -46,9 +46,9 @@ impl Steering {
                 let thread = thread::Builder::new().name("kinora-signals".to_owned()).spawn(move || {
                     for signal in signals.forever() {
                         if signal == SIGUSR1 {
-                            control.toggle_pause()
+                            control.toggle_pause();
                         } else {
-                            control.stop()
+                            control.stop();
                         }
                     }
                 });

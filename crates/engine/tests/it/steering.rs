@@ -34,7 +34,7 @@ fn pausing_ten_times_changes_nothing_in_the_output() {
     let on_write = {
         let control = control.clone();
         Box::new(move |count: usize| {
-            if count % 10 == 0 {
+            if count.is_multiple_of(10) {
                 control.pause();
                 let control = control.clone();
                 std::thread::spawn(move || {

@@ -333,7 +333,7 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
         .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))
         .unwrap_or((text, 1));
     let number: f64 = number.trim().parse().ok()?;
-    (number.is_finite() && number > 0.0 && number * (factor as f64) < 1e18).then(|| (number * factor as f64) as u64)
+    (number.is_finite() && number > 0.0 && number * (factor as f64) < 1e18).then_some((number * factor as f64) as u64)
 }
 
 /// `key=value`.

@@ -95,7 +95,7 @@ pub(crate) enum Command {
     Run(Box<Run>),
     /// Run one network on the tensors of a safetensors file
     #[command(after_help = INFER_EXAMPLES)]
-    Infer(Infer),
+    Infer(Box<Infer>),
     /// List models, devices, codecs, processors or presets
     List(List),
     /// Show a processor and its parameters
