@@ -56,6 +56,13 @@ impl Lead {
     }
 }
 
+/// Whole microseconds, rounded up.
+pub(crate) fn micros_up(time: Timestamp) -> Option<i64> {
+    let num = i128::from(time.ticks) * i128::from(time.base.num()) * 1_000_000;
+    let den = i128::from(time.base.den());
+    i64::try_from(num.div_euclid(den) + i128::from(num.rem_euclid(den) > 0)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

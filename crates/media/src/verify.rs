@@ -69,7 +69,9 @@ impl Ffmpeg {
             let shift = shift.ok_or_else(|| differs(format!("frame {index} has a time out of range")))?;
             if shift > tolerance {
                 return Err(differs(format!(
-                    "frame {index} is at {found}, it was written at {expected}"
+                    "frame {index} is at {found} ({} s), it was written at {expected} ({} s)",
+                    found.seconds(),
+                    expected.seconds()
                 )));
             }
             largest = largest.max(shift);

@@ -6,7 +6,7 @@ use kinora_frame::{ColorRange, ColorSpec, Matrix, PixelFormat, Primaries, Ration
 
 use super::{
     EncodeSettings, VideoFormat,
-    arguments::Plan,
+    arguments::{Input, Plan},
     container::Container,
     presets::{self, ALL},
 };
@@ -36,7 +36,7 @@ fn line(codec: &str, video: &VideoFormat, settings: &EncodeSettings) -> String {
     let output = format!("out.{}", extension(preset.containers[0]));
     let plan = Plan::with_preset(preset, Path::new(&output), video, None, settings).unwrap();
     let words = plan
-        .arguments(Path::new("/tmp/out.part"), Lead::new(video.time_base))
+        .arguments(&Input::Pipe, Path::new("/tmp/out.part"), Lead::new(video.time_base))
         .unwrap();
     words
         .iter()
@@ -158,7 +158,7 @@ fn mp4_counts_in_the_streams_own_ticks() {
     let settings = EncodeSettings::default();
     let plan = Plan::with_preset(preset, Path::new("a.mp4"), &video, None, &settings).unwrap();
     let words = plan
-        .arguments(Path::new("/a.part.mp4"), Lead::new(video.time_base))
+        .arguments(&Input::Pipe, Path::new("/a.part.mp4"), Lead::new(video.time_base))
         .unwrap();
     let line = words
         .iter()

@@ -31,6 +31,20 @@ const STALE_TAGS: [&str; 9] = [
     "number_of_bytes",
 ];
 
+/// Where the pictures come from.
+#[derive(Debug)]
+pub(super) enum Input<'a> {
+    /// Raw pictures on stdin, to be encoded.
+    Pipe,
+    /// Encoded pieces, to be copied.
+    Pieces {
+        /// FFmpeg's list of them.
+        list: &'a Path,
+        /// Time of the first, seconds as a decimal.
+        offset: &'a str,
+    },
+}
+
 /// Everything about an output that is decided before it is started.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
@@ -130,22 +144,31 @@ impl<'a> Plan<'a> {
         )
     }
 
-    pub(super) fn arguments(&self, part: &Path, lead: Lead) -> Result<Vec<OsString>, MediaError> {
+    pub(super) fn arguments(&self, input: &Input<'_>, part: &Path, lead: Lead) -> Result<Vec<OsString>, MediaError> {
         let mut args = common("warning");
         let mut add = |words: &[&str]| args.extend(words.iter().map(OsString::from));
         add(&["-y"]);
-        add(self.preset.device);
-        add(&["-copyts", "-itsoffset", &format!("-{}", lead.seconds)]);
-        add(&[
-            "-protocol_whitelist",
-            "pipe",
-            "-format_whitelist",
-            "nut",
-            "-f",
-            "nut",
-            "-i",
-            "pipe:0",
-        ]);
+        match input {
+            Input::Pipe => {
+                add(self.preset.device);
+                add(&["-copyts", "-itsoffset", &format!("-{}", lead.seconds)]);
+                add(&[
+                    "-protocol_whitelist",
+                    "pipe",
+                    "-format_whitelist",
+                    "nut",
+                    "-f",
+                    "nut",
+                    "-i",
+                    "pipe:0",
+                ]);
+            }
+            Input::Pieces { list, offset } => {
+                add(&["-copyts", "-itsoffset", offset, "-protocol_whitelist", "file"]);
+                add(&["-format_whitelist", "concat,nut", "-f", "concat", "-safe", "0", "-i"]);
+                args.push(file_url(list)?);
+            }
+        }
         if let Some(source) = self.source {
             if let Some((from, to)) = self.settings.part {
                 // Absolute times, as the pictures have them.
@@ -183,9 +206,13 @@ impl<'a> Plan<'a> {
             ]);
         }
         self.streams(&mut add);
-        self.picture(&mut add);
+        if matches!(input, Input::Pipe) {
+            self.picture(&mut add);
+            self.quality(&mut add);
+        } else {
+            add(&["-c:v:0", "copy"]);
+        }
         self.color(&mut add);
-        self.quality(&mut add);
         self.described(&mut add);
         self.container(&mut add);
         args.push(file_url(part)?);
@@ -410,12 +437,17 @@ impl<'a> Plan<'a> {
         match self.container {
             Container::Mp4 | Container::Mov => {
                 if i32::try_from(den).is_ok() {
-                    add(&["-video_track_timescale", &den.to_string()]);
+                    // The movie's own clock as well: with its usual milliseconds a late start would be rounded to them.
+                    add(&[
+                        "-video_track_timescale",
+                        &den.to_string(),
+                        "-movie_timescale",
+                        &den.to_string(),
+                    ]);
                 }
                 add(&["-movflags", "+faststart+write_colr"]);
             }
             Container::MpegTs => add(&["-muxdelay", "0", "-muxpreload", "0"]),
-            Container::Nut => add(&["-write_index", "0"]),
             Container::Gif => add(&["-loop", "0"]),
             _ => {}
         }

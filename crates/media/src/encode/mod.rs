@@ -7,6 +7,7 @@ mod choice;
 mod container;
 mod fourcc;
 mod hdr;
+mod join;
 mod pad;
 pub(crate) mod part;
 mod presets;
@@ -24,6 +25,7 @@ use crate::{
     nut::NutWriter,
 };
 pub use container::Container;
+pub use join::Piece;
 use part::PartFile;
 pub use presets::{ALL as ENCODER_PRESETS, EncoderPreset, HdrParameters, Quality, find as encoder_preset};
 
@@ -261,7 +263,7 @@ impl Encoder {
         start.stdin = true;
         // Waiting for us is not worth a word.
         start.lines = Some(Box::new(|line| !line.contains("Thread message queue blocking")));
-        start.args = plan.arguments(part.path(), lead)?;
+        start.args = plan.arguments(&arguments::Input::Pipe, part.path(), lead)?;
         let mut child = start.spawn()?;
         let Some(stdin) = child.stdin.take() else {
             return Err(child.failed("no input".to_owned()));

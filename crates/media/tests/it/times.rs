@@ -255,3 +255,18 @@ fn a_start_past_the_end_is_refused() {
     let error = Decoder::open(tool, &tool.probe(&file).unwrap(), options).unwrap_err();
     assert_eq!(error.code(), "input.no_such_frame");
 }
+
+#[test]
+fn a_start_between_two_milliseconds_is_exact_in_mp4() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = make(
+        &tools()[0],
+        "-f lavfi -i testsrc2=s=64x48:r=24000/1001:d=1 -vf setpts=PTS+20 -c:v libx264 -bf 2 -pix_fmt yuv420p -fps_mode passthrough -enc_time_base 1/24000 -f nut",
+        &folder.path().join("late.nut"),
+    );
+    with_each(|tool| {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("out.mp4");
+        same_times(tool, &file, &output);
+    });
+}
