@@ -128,6 +128,12 @@ impl ImageModel {
         self.network.radius
     }
 
+    /// Number of pixels at whose multiples tiles must start to be exact: 1 unless the network halves its picture on the
+    /// way. Unknown for model files, where it is taken to be 1.
+    pub fn alignment(&self) -> usize {
+        self.network.alignment
+    }
+
     /// The only input height and width the network takes, where it has one.
     pub fn fixed_size(&self) -> Option<(usize, usize)> {
         self.network.geometry.fixed

@@ -1,6 +1,7 @@
 //! Running a network over a picture in tiles, so that memory does not grow with the picture.
 //!
-//! All tiles of a picture have one size, so the runtime sees one shape. In crop mode every tile gives what lies more than
+//! All tiles of a picture have one size, so the runtime sees one shape. For networks that halve their picture, tile and
+//! overlap are made a little larger so that every tile starts at a multiple of the network's alignment. In crop mode every tile gives what lies more than
 //! half the overlap from its inner edges; the result equals the untiled one as soon as half the overlap is at least the
 //! network's receptive radius. Feather mode blends the overlaps instead: it is not exact, and hides the seams of
 //! networks that look at all of their input (global pooling), which no overlap makes exact.
@@ -49,6 +50,22 @@ pub fn starts(size: usize, tile: usize, overlap: usize) -> Vec<usize> {
     let mut list: Vec<usize> = (0..size - tile).step_by(tile - overlap).collect();
     list.push(size - tile);
     list
+}
+
+/// The smallest tile and overlap, not smaller than those given, with which all tiles of an axis start at multiples of
+/// `align`.
+fn aligned(size: usize, tile: usize, overlap: usize, align: usize) -> (usize, usize) {
+    if align <= 1 || tile >= size {
+        return (tile, overlap);
+    }
+    let tile = tile + (size - tile) % align;
+    // A step of zero would never arrive.
+    let step = (tile - overlap) / align * align;
+    if step == 0 {
+        (tile, overlap)
+    } else {
+        (tile, tile - step)
+    }
 }
 
 impl Tiling {
@@ -131,6 +148,15 @@ pub fn run_tiled(
         None => (tiling.height.min(size.height), tiling.width.min(size.width)),
     };
     check(model, input, size, tiling, (height, width), output)?;
+    let align = if model.fixed_size().is_some() {
+        1
+    } else {
+        model.alignment()
+    };
+    let ((height, overlap_y), (width, overlap_x)) = (
+        aligned(size.height, height, tiling.overlap, align),
+        aligned(size.width, width, tiling.overlap, align),
+    );
     let scale = model.scale() as usize;
     let planes = size.batch * CHANNELS;
     let tile = PictureSize {
@@ -149,8 +175,8 @@ pub fn run_tiled(
     scratch
         .output
         .resize(model.output_len(tile).ok_or_else(too_large)?, 0.0);
-    let rows = Axis::new(size.height, height, tiling, scale);
-    let columns = Axis::new(size.width, width, tiling, scale);
+    let rows = Axis::new(size.height, height, overlap_y, tiling.blend, scale);
+    let columns = Axis::new(size.width, width, overlap_x, tiling.blend, scale);
     if tiling.blend == Blend::Feather {
         output.fill(0.0);
     }
@@ -189,17 +215,17 @@ struct Axis {
 }
 
 impl Axis {
-    fn new(size: usize, tile: usize, tiling: &Tiling, scale: usize) -> Self {
+    fn new(size: usize, tile: usize, overlap: usize, blend: Blend, scale: usize) -> Self {
         let mut axis = Self {
-            starts: starts(size, tile, tiling.overlap),
+            starts: starts(size, tile, overlap),
             out: size * scale,
             tile: tile * scale,
-            overlap: tiling.overlap * scale,
-            margin: tiling.overlap / 2 * scale,
+            overlap: overlap * scale,
+            margin: overlap / 2 * scale,
             scale,
             total: Vec::new(),
         };
-        if tiling.blend == Blend::Feather {
+        if blend == Blend::Feather {
             axis.total = vec![0.0; axis.out];
             for i in 0..axis.starts.len() {
                 let from = axis.starts[i] * scale;
@@ -337,5 +363,19 @@ mod tests {
             [0, 16],
             "a tile that already ends with the picture is not repeated"
         );
+    }
+
+    #[test]
+    fn tiles_of_networks_that_halve_their_picture_start_at_even_pixels() {
+        for size in 40..80 {
+            for align in [1, 2, 4, 8] {
+                let (tile, overlap) = aligned(size, 30, 9, align);
+                assert!((30..30 + align).contains(&tile) && overlap >= 9, "{size} {align}");
+                assert!(
+                    starts(size, tile, overlap).iter().all(|s| s % align == 0),
+                    "{size} {align}"
+                );
+            }
+        }
     }
 }

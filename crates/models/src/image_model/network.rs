@@ -29,6 +29,7 @@ pub(super) struct Network {
     pub(super) geometry: Geometry,
     pub(super) channels: usize,
     pub(super) radius: Option<usize>,
+    pub(super) alignment: usize,
     /// Pictures of one run, where the network takes only that many.
     pub(super) batch: Option<usize>,
     pub(super) input: DType,
@@ -48,12 +49,14 @@ impl Network {
         let mut sizes = |h: usize, w: usize| net_sizes(&net, face.channels, h, w);
         let geometry = Geometry::of(face.fixed, WORKING_SIDE, &mut sizes, path, spec)?;
         let radius = reach::receptive_radius(&net, &geometry, face.channels);
+        let alignment = reach::alignment(&net);
         let pool = ExecutablePool::load(runtime, &net, options)?;
         Ok(Self {
             pool,
             geometry,
             channels: face.channels,
             radius,
+            alignment,
             batch: face.batch,
             input: face.input,
             output: face.output,
@@ -84,6 +87,7 @@ impl Network {
             geometry,
             channels: face.channels,
             radius: None,
+            alignment: 1,
             batch: face.batch,
             input: face.input,
             output: face.output,

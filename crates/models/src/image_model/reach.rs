@@ -38,6 +38,56 @@ const SIDE: usize = 1024;
 /// Neighbouring output pixels that are followed; a multiple of every usual scale and stride.
 const PHASES: i64 = 48;
 
+/// Pixels by which a picture must be moved so that the result is the same, moved: 1 unless the network halves its
+/// picture on the way. Tiles are exact only where they start at multiples of it.
+pub(super) fn alignment(net: &Net) -> usize {
+    let mut spacing: HashMap<Value, [(usize, usize); 2]> = net.input_values().map(|v| (v, [(1, 1); 2])).collect();
+    let mut alignment = 1;
+    for node in net.nodes() {
+        let Some(&from) = node.inputs.iter().find_map(|v| spacing.get(v)) else {
+            continue;
+        };
+        let mut to = from;
+        for (axis, (num, den)) in to.iter_mut().enumerate() {
+            let (wider, closer) = match &node.op {
+                Op::Conv(c) => (c.stride[axis], 1),
+                Op::Pool { stride, .. } => (stride[axis], 1),
+                Op::PixelUnshuffle(r) => (*r, 1),
+                Op::PixelShuffle { factor, .. } => (1, *factor),
+                Op::ConvTranspose(c) => (1, c.stride[axis]),
+                Op::Resize { to, .. } => match to[axis] {
+                    ResizeTo::Scale(s) => (s.den, s.num),
+                    ResizeTo::Size(_) => (1, 1),
+                },
+                _ => (1, 1),
+            };
+            (*num, *den) = reduced(*num * wider, *den * closer);
+            alignment = lcm(alignment, *num);
+        }
+        for out in &node.outputs {
+            spacing.insert(*out, to);
+        }
+    }
+    alignment
+}
+
+fn gcd(mut a: usize, mut b: usize) -> usize {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
+}
+
+fn lcm(a: usize, b: usize) -> usize {
+    a / gcd(a, b) * b
+}
+
+/// The fraction in lowest terms.
+fn reduced(num: usize, den: usize) -> (usize, usize) {
+    let common = gcd(num, den);
+    (num / common, den / common)
+}
+
 fn input_range(net: &Net, axis: usize, at: i64) -> Option<Range> {
     let mut wanted: HashMap<Value, Range> = HashMap::from([(net.output_values().next()?, (at, at))]);
     for node in net.nodes().iter().rev() {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kinora_models::image_model::{CHANNELS, ImageModel, PictureSize};
+use kinora_models::tiling::{TileScratch, Tiling, run_tiled};
 use kinora_models::{ImageModelSpec, ModelSource};
 use kinora_nn::{
     Activation, BinaryOp, Conv, ConvTranspose, DType, Dim, Net, NetBuilder, Operand, Runtime, Sides, Value, Weight,
@@ -108,6 +109,34 @@ fn sizes_that_a_network_does_not_take_are_made_up_and_cut_off_again() {
                 "row {row} of channel {c}"
             );
         }
+    }
+}
+
+#[test]
+fn a_network_that_halves_its_picture_is_exact_in_tiles_too() {
+    let Some(runtime) = runtime() else { return };
+    let model = model(
+        &runtime,
+        small_u_net(),
+        &ImageModelSpec {
+            pad: 2,
+            ..Default::default()
+        },
+    );
+    assert_eq!(model.alignment(), 2);
+    let radius = model.receptive_radius().unwrap();
+    for (h, w) in [(54, 61), (47, 80)] {
+        let x = picture(3 * h * w);
+        let whole = run(&model, &x, h, w);
+        let size = PictureSize {
+            batch: 1,
+            height: h,
+            width: w,
+        };
+        let tiling = Tiling::square(25, 2 * radius);
+        let mut tiled = vec![f32::NAN; whole.len()];
+        run_tiled(&model, &x, size, &tiling, &mut TileScratch::default(), &mut tiled).unwrap();
+        assert!(distance(&tiled, &whole) < 2e-6, "{w}x{h}: {}", distance(&tiled, &whole));
     }
 }
 

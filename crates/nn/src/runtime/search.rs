@@ -8,7 +8,7 @@ use crate::error::Tried;
 /// 1. `explicit`: the file the user named. It is the only one tried.
 /// 2. `environment`: values of environment variables such as `ORT_DYLIB_PATH`. Likewise the only one tried.
 /// 3. `beside`: the folder of the executable.
-/// 4. `folders`: folders such as `runtime/<id>/` of the model folder, each searched three levels deep.
+/// 4. `folders`: folders such as `runtime/<id>/` of the model folder, each searched five levels deep.
 /// 5. `site_packages`: Python's package folders, in which the wheels `onnxruntime` and `onnxruntime-openvino` lie.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuntimeSearch {
@@ -53,7 +53,7 @@ impl RuntimeSearch {
         let mut found = Vec::new();
         let mut tried = Vec::new();
         let beside = self.beside.iter().map(|p| (p, "beside the executable", 0));
-        let folders = self.folders.iter().map(|p| (p, "runtime folder", 3));
+        let folders = self.folders.iter().map(|p| (p, "runtime folder", 5));
         let python = self.site_packages.iter().map(|p| (p, "Python packages", 2));
         for (folder, from, depth) in beside.chain(folders).chain(python) {
             let mut libraries = Vec::new();
@@ -148,8 +148,8 @@ mod tests {
         touch(&exe.join("libonnxruntime.so.1.30.0"));
         touch(&models.join("ort-1/onnxruntime/capi/libonnxruntime.so.1.31.0"));
         touch(&models.join("ort-1/onnxruntime/capi/libonnxruntime_providers_shared.so"));
-        touch(&models.join("ov/capi/libonnxruntime.so.1.24.1"));
-        touch(&models.join("ov/capi/libonnxruntime_providers_openvino.so"));
+        touch(&models.join("ov/1.24.1/onnxruntime/capi/libonnxruntime.so.1.24.1"));
+        touch(&models.join("ov/1.24.1/onnxruntime/capi/libonnxruntime_providers_openvino.so"));
         touch(&python.join("onnxruntime/capi/libonnxruntime.so.1.32.0"));
         let mut search = RuntimeSearch {
             beside: Some(exe),
@@ -169,13 +169,16 @@ mod tests {
             [
                 "bin/libonnxruntime.so.1.30.0",
                 "runtime/ort-1/onnxruntime/capi/libonnxruntime.so.1.31.0",
-                "runtime/ov/capi/libonnxruntime.so.1.24.1",
+                "runtime/ov/1.24.1/onnxruntime/capi/libonnxruntime.so.1.24.1",
                 "site/onnxruntime/capi/libonnxruntime.so.1.32.0",
             ]
         );
         assert_eq!(search.candidates().1[0].why, "no such folder");
         search.prefer_openvino = true;
-        assert_eq!(names(&search)[0], "runtime/ov/capi/libonnxruntime.so.1.24.1");
+        assert_eq!(
+            names(&search)[0],
+            "runtime/ov/1.24.1/onnxruntime/capi/libonnxruntime.so.1.24.1"
+        );
         search.environment = vec![("ORT_DYLIB_PATH".into(), root.join("x.so"))];
         assert_eq!(names(&search), ["x.so"], "what is named is the only one tried");
     }
