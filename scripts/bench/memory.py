@@ -19,7 +19,7 @@ def main(setup: Setup) -> None:
     for clips, words, what in (
         (
             [setup.reference_clip(SHORT * times, 160, 90) for times in (1, TIMES)],
-            ["upscale", "--model", NETWORK, "--device", "cpu"],
+            ["upscale", "--model", NETWORK, "--scale", 4, "--device", "cpu"],
             "upscale",
         ),
         ([setup.plain_clip(60 * times) for times in (1, TIMES)], ["run", "-p", "identity"], "identity"),

@@ -16,7 +16,7 @@ from network import network_run
 from setup import Absent, Setup
 from show import Bar, bars, heading, ratio, table
 
-CLIP, MODEL = "clip-carphone", "waifu2x-photo-x2"
+CLIP, MODEL = "clip-carphone", "span-x2"
 STUB_MS, STUB_FRAMES = 20, 1000
 
 
@@ -95,7 +95,7 @@ def real(setup: Setup) -> Bar:
     setup.pull(CLIP, MODEL)
     clip = next((setup.models / "clip" / CLIP).glob("*.mp4"))
     result, report = setup.out / "overlap.mp4", setup.out / "overlap.json"
-    words = ["upscale", "-i", clip, "-o", result, "--model", MODEL, "--device", "cpu", "--dedupe", "off"]
+    words = ["upscale", "-i", clip, "-o", result, "--model", MODEL, "--scale", 2, "--device", "cpu", "--dedupe", "off"]
     runs = alternate({CLIP: setup.command(*words, *setup.encoder(), "--report", report)}, setup.rounds)[CLIP]
     if not good(runs):
         return Bar(name, None, 1.10)

@@ -28,7 +28,19 @@ def kinora(setup: Setup, clip: Path, commands: dict[str, Command]) -> None:
     rows[BF16] = [NETWORK, "--device", "openvino", "--precision", "bf16"]
     for name, model in rows.items():
         stem = name.replace(" ", "-").replace(",", "")
-        words = ["upscale", "-i", clip, "-o", setup.out / f"{stem}.mp4", "--model", *model, "--dedupe", "off"]
+        words = [
+            "upscale",
+            "-i",
+            clip,
+            "-o",
+            setup.out / f"{stem}.mp4",
+            "--model",
+            *model,
+            "--scale",
+            4,
+            "--dedupe",
+            "off",
+        ]
         commands[name] = setup.command(*words, *setup.encoder(), "--report", setup.out / f"{stem}.json")
 
 
