@@ -106,6 +106,7 @@ impl Ffmpeg {
             frames: 0,
             bytes: part.commit()?,
             path,
+            color_differences: Vec::new(),
         })
     }
 }
