@@ -205,6 +205,8 @@ pub struct Encoder {
     lead: Lead,
     frames: u64,
     last_pts: Option<u64>,
+    /// The container has no times before zero, and nothing moves them.
+    from_zero: bool,
     piped: Size,
     /// A padded frame, where the encoder needs one.
     padded: Vec<u8>,
@@ -274,6 +276,7 @@ impl Encoder {
             lead,
             frames: 0,
             last_pts: None,
+            from_zero: plan.refuses_times_before_zero(),
             piped,
             padded,
             notes: std::mem::take(&mut plan.notes),
@@ -314,6 +317,13 @@ impl Encoder {
             });
         }
         let pts = self.lead.onto_pipe(frame.pts)?;
+        if self.from_zero && frame.pts.ticks < 0 {
+            return Err(MediaError::FrameMismatch {
+                frame: self.frames,
+                expected: "times from zero on: no source says by how much to move them".to_owned(),
+                found: format!("at {}", frame.pts),
+            });
+        }
         if self.last_pts.is_some_and(|last| pts <= last) {
             return Err(MediaError::FrameMismatch {
                 frame: self.frames,
