@@ -22,10 +22,10 @@ pub enum Deinterlace {
 /// What to do when the picture's size changes in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum SizeChange {
-    /// Scale to the first size; [`Decoder::completeness`] counts the changes.
+    /// Scale to the first size; [`crate::Decoder::completeness`] counts the changes.
     #[default]
     Rescale,
-    /// End with [`MediaError::SizeChanged`].
+    /// End with [`crate::MediaError::SizeChanged`].
     Fail,
 }
 
@@ -43,7 +43,7 @@ pub struct StartAt {
 pub struct DecodeOptions {
     /// Index of the stream in the file; `None` is the first video stream.
     pub stream: Option<usize>,
-    /// Pixel format of the frames; `None` is [`VideoFacts::format`], which loses nothing.
+    /// Pixel format of the frames; `None` is [`crate::VideoFacts::format`], which loses nothing.
     pub pixel_format: Option<PixelFormat>,
     /// First frame; `None` is the beginning.
     pub start: Option<StartAt>,

@@ -136,6 +136,11 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// True where a frame before zero would be lost.
+    pub(super) fn refuses_times_before_zero(&self) -> bool {
+        self.moved.is_none() && self.container.starts_at_zero()
+    }
+
     /// Size of the pictures on the pipe: padding is done before it, cutting after.
     pub(super) fn piped_size(&self) -> Size {
         Size::new(

@@ -213,6 +213,8 @@ pub struct Encoder {
     /// Times of all frames, to be compared with the file's.
     times: Vec<i64>,
     last_pts: Option<u64>,
+    /// The container has no times before zero, and nothing moves them.
+    from_zero: bool,
     piped: Size,
     /// A padded frame, where the encoder needs one.
     padded: Vec<u8>,
@@ -284,6 +286,7 @@ impl Encoder {
             frames: 0,
             times: Vec::new(),
             last_pts: None,
+            from_zero: plan.refuses_times_before_zero(),
             piped,
             padded,
             notes: std::mem::take(&mut plan.notes),
@@ -324,6 +327,13 @@ impl Encoder {
             });
         }
         let pts = self.lead.onto_pipe(frame.pts)?;
+        if self.from_zero && frame.pts.ticks < 0 {
+            return Err(MediaError::FrameMismatch {
+                frame: self.frames,
+                expected: "times from zero on: no source says by how much to move them".to_owned(),
+                found: format!("at {}", frame.pts),
+            });
+        }
         if self.last_pts.is_some_and(|last| pts <= last) {
             return Err(MediaError::FrameMismatch {
                 frame: self.frames,

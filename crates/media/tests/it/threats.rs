@@ -555,6 +555,15 @@ fn a_frame_of_another_size_or_with_a_time_that_does_not_rise_is_refused() {
     .unwrap();
     encoder.write(&frames[1]).unwrap();
     assert_eq!(encoder.write(&frames[1]).unwrap_err().code(), "output.frame");
+    let mut early = frames[2].clone();
+    early.pts.ticks = -1;
+    assert!(
+        encoder
+            .write(&early)
+            .unwrap_err()
+            .to_string()
+            .contains("times from zero on")
+    );
     let mut between = frames[2].clone();
     between.pts = Timestamp::new(1, Rational::new(1, 7).unwrap());
     assert_eq!(encoder.write(&between).unwrap_err().code(), "frame.invalid");
