@@ -6,7 +6,7 @@ from measure import alternate, cpu, peak, wall
 from setup import NETWORK, Setup
 from show import Bar, bars, heading, ratio, table
 
-SHORT, TIMES = 6, 10
+SHORT, TIMES = 3, 10
 
 
 def main(setup: Setup) -> None:
