@@ -108,10 +108,11 @@ impl OfflineJob {
         Ok(plan)
     }
 
-    /// The duplicate mode that really holds: off where an output depends on more than its pixels.
+    /// The duplicate mode that really holds: off where an output depends on more than its pixels, and where no node
+    /// does any work, so that looking for equal frames would cost more than it could spare.
     #[must_use]
     pub fn effective_dedupe(&self, plan: &Plan) -> DedupeMode {
-        if plan.depends_on == DependsOn::Pixels {
+        if plan.depends_on == DependsOn::Pixels && plan.worth_sharing {
             self.dedupe
         } else {
             DedupeMode::Off

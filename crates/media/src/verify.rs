@@ -31,7 +31,7 @@ impl Ffmpeg {
         color: Option<ColorSpec>,
         stop: &Stop,
     ) -> Result<Verified, MediaError> {
-        let info = self.probe_with(path, stop)?;
+        let info = self.probe_container(path, stop)?;
         let differs = |what: String| MediaError::Verify {
             path: path.to_path_buf(),
             what,

@@ -52,6 +52,8 @@ pub struct Plan {
     pub restart: Restart,
     /// Largest batch that every node takes.
     pub batch_max: usize,
+    /// True when a node does work that an equal frame could spare.
+    pub worth_sharing: bool,
 }
 
 struct Place {
@@ -123,6 +125,7 @@ impl Plan {
             restart: about()
                 .map(|about| about.restart)
                 .fold(Restart::Stateless, wider_restart),
+            worth_sharing: about().any(|about| about.cost_hint > 0.0),
             batch_max: about().map(|about| about.batch.max).min().unwrap_or(usize::MAX),
         })
     }

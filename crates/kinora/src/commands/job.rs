@@ -353,7 +353,7 @@ pub(crate) fn run_clip(
     let encode = encode_settings(clip, settings, &plan, &place, &pipeline);
 
     head(app, clip, &output, &plan, &pipeline, size, &encode, &place);
-    if job.effective_dedupe(&laid_out) != job.dedupe {
+    if job.effective_dedupe(&laid_out) != job.dedupe && laid_out.worth_sharing {
         console.say("  duplicates off: an output depends on more than its pixels");
     }
     if settings.job.dry_run {

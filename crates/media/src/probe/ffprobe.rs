@@ -18,7 +18,14 @@ use crate::{
 };
 
 impl Ffmpeg {
-    pub(super) fn probe_json(&self, ffprobe: &Path, path: &Path, stop: &Stop) -> Result<MediaInfo, MediaError> {
+    /// With `first_frame` also what only a decoded frame tells: HDR facts, fields, the first time.
+    pub(super) fn probe_json(
+        &self,
+        ffprobe: &Path,
+        path: &Path,
+        first_frame: bool,
+        stop: &Stop,
+    ) -> Result<MediaInfo, MediaError> {
         let whole = ask(
             ffprobe,
             path,
@@ -27,7 +34,7 @@ impl Ffmpeg {
         )?;
         let mut info = media_info(path, &whole);
         let main = info.video().map(|(stream, _)| stream.index);
-        let Some(main) = main else {
+        let Some(main) = main.filter(|_| first_frame) else {
             return Ok(info);
         };
         let select = main.to_string();
