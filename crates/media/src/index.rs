@@ -146,6 +146,19 @@ impl Ffmpeg {
     /// # Errors
     /// [`MediaError::InputMissing`], [`MediaError::InputUnreadable`], [`MediaError::Stopped`] and those of the child.
     pub fn packet_index(&self, path: &Path, stream: usize, stop: &Stop) -> Result<PacketIndex, MediaError> {
+        self.index_of(path, &format!("0:{stream}"), stop)
+    }
+
+    /// [`Ffmpeg::packet_index`] of the first video stream that is no cover art, which is the one that
+    /// [`MediaInfo::video`](crate::MediaInfo::video) names: for reading while the file is still being probed.
+    ///
+    /// # Errors
+    /// As [`Ffmpeg::packet_index`].
+    pub fn main_packet_index(&self, path: &Path, stop: &Stop) -> Result<PacketIndex, MediaError> {
+        self.index_of(path, "0:V:0", stop)
+    }
+
+    fn index_of(&self, path: &Path, map: &str, stop: &Stop) -> Result<PacketIndex, MediaError> {
         check_input(path)?;
         if crate::animation::is_webp(path) {
             return Ok(PacketIndex::of_times(&crate::animation::times(path)?));
@@ -154,10 +167,9 @@ impl Ffmpeg {
         start.args = common("error");
         start.args.push("-copyts".into());
         start.args.extend(input_file(path)?);
-        let map = format!("0:{stream}");
         start
             .args
-            .extend(["-map", &map, "-c", "copy", "-f", "framecrc", "pipe:1"].map(Into::into));
+            .extend(["-map", map, "-c", "copy", "-f", "framecrc", "pipe:1"].map(Into::into));
         let mut child = start.spawn()?;
         let mut packets = Packets::default();
         if let Some(stdout) = child.stdout.take() {

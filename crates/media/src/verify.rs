@@ -31,17 +31,25 @@ impl Ffmpeg {
         color: Option<ColorSpec>,
         stop: &Stop,
     ) -> Result<Verified, MediaError> {
-        let info = self.probe_container(path, stop)?;
+        let animation = crate::animation::is_webp(path);
+        let (info, times) = std::thread::scope(|scope| {
+            let index = (!animation).then(|| scope.spawn(|| self.main_packet_index(path, stop)));
+            let info = self.probe_container(path, stop);
+            (
+                info,
+                index.map(|index| index.join().unwrap_or(Err(MediaError::Stopped))),
+            )
+        });
+        let info = info?;
         let differs = |what: String| MediaError::Verify {
             path: path.to_path_buf(),
             what,
         };
-        let (stream, facts) = info.video().ok_or_else(|| differs("it has no picture".to_owned()))?;
+        let (_, facts) = info.video().ok_or_else(|| differs("it has no picture".to_owned()))?;
         let container = Container::of(path).unwrap_or(Container::Matroska);
-        let read: Vec<Timestamp> = if info.container == crate::animation::WEBP {
-            crate::animation::times(path)?
-        } else {
-            self.packet_index(path, stream.index, stop)?.times().collect()
+        let read: Vec<Timestamp> = match times {
+            Some(index) => index?.times().collect(),
+            None => crate::animation::times(path)?,
         };
         // The encoder of animated WebP lets an equal picture stand longer instead of writing it again.
         let merges = container == Container::WebP;

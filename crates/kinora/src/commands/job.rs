@@ -88,7 +88,15 @@ pub(crate) struct Clip {
 impl Clip {
     pub(crate) fn open(app: &App, input: &Path, io: &InOut) -> Result<Self, Failure> {
         let ffmpeg = app.ffmpeg()?;
-        let info = ffmpeg.probe(input)?;
+        let stop = Stop::default();
+        // Three questions to FFmpeg at once, and the tables of what it can do for later.
+        let (info, index) = std::thread::scope(|scope| {
+            let index = scope.spawn(|| ffmpeg.main_packet_index(input, &stop));
+            scope.spawn(|| ffmpeg.has_encoder("libx264"));
+            let info = ffmpeg.probe_with(input, &stop);
+            (info, index.join())
+        });
+        let info = info?;
         let found = info
             .video()
             .map(|(stream, facts)| (stream.index, stream.time_base, facts.clone()));
@@ -100,7 +108,8 @@ impl Clip {
                     .hint("kinora doctor FILE shows what is in it"),
             );
         };
-        let index = Arc::new(ffmpeg.packet_index(&info.path, stream, &Stop::default())?);
+        let index = index.unwrap_or_else(|_| ffmpeg.main_packet_index(input, &stop))?;
+        let index = Arc::new(index);
         let first = io.start.map_or(Ok(0), |moment| frame_of(&index, moment, false))?;
         let end = match (io.end, io.duration) {
             (Some(end), _) => frame_of(&index, end, true)?,

@@ -26,24 +26,29 @@ impl Ffmpeg {
         first_frame: bool,
         stop: &Stop,
     ) -> Result<MediaInfo, MediaError> {
-        let whole = ask(
-            ffprobe,
-            path,
-            &["-show_streams", "-show_format", "-show_chapters"],
-            stop,
-        )?;
+        // Both questions at once: a process is mostly start-up.
+        let (whole, frame) = std::thread::scope(|scope| {
+            let frame = first_frame.then(|| {
+                let what = ["-select_streams", "V:0", "-show_frames", "-read_intervals", "%+#1"];
+                scope.spawn(move || ask(ffprobe, path, &what, stop))
+            });
+            let whole = ask(
+                ffprobe,
+                path,
+                &["-show_streams", "-show_format", "-show_chapters"],
+                stop,
+            );
+            (
+                whole,
+                frame.map(|frame| frame.join().unwrap_or(Err(MediaError::Stopped))),
+            )
+        });
+        let whole = whole?;
         let mut info = media_info(path, &whole);
         let main = info.video().map(|(stream, _)| stream.index);
-        let Some(main) = main.filter(|_| first_frame) else {
+        let (Some(main), Some(frame)) = (main, frame) else {
             return Ok(info);
         };
-        let select = main.to_string();
-        let frame = ask(
-            ffprobe,
-            path,
-            &["-select_streams", &select, "-show_frames", "-read_intervals", "%+#1"],
-            stop,
-        );
         let frame = match frame {
             Ok(frame) => frame["frames"][0].clone(),
             Err(MediaError::InputUnreadable { .. }) => Value::Null,
