@@ -97,6 +97,40 @@ impl FrameSource for ClipSource {
         Arc::new(move || stop.stop())
     }
 
+    fn notes(&self) -> Vec<(&'static str, String)> {
+        let found = self.decoder.completeness();
+        let mut notes = Vec::new();
+        let planned = self.end.min(self.index.len()).saturating_sub(self.first);
+        let lost = planned.saturating_sub(self.given);
+        // A file that ends early is another matter, told by its completeness.
+        if lost > 0 && !self.index.is_empty() && found.cut_before(&self.index).is_none() {
+            let said = found
+                .complaints
+                .lines()
+                .last()
+                .map_or_else(String::new, |line| format!(": {line}"));
+            notes.push((
+                "input.frames_lost",
+                format!("{lost} of {planned} frames did not decode{said}"),
+            ));
+        }
+        if found.size_changes > 0 {
+            let times = found.size_changes;
+            notes.push((
+                "input.size_changed",
+                format!("the picture's size changed {times} times; it was scaled to the first"),
+            ));
+        }
+        if found.time_repairs > 0 {
+            let times = found.time_repairs;
+            notes.push((
+                "input.times_repaired",
+                format!("times went back {times} times; what follows was moved behind"),
+            ));
+        }
+        notes
+    }
+
     fn completeness(&self) -> Completeness {
         if self.ended_by_range {
             return Completeness::Whole;

@@ -41,10 +41,12 @@ pub enum EngineError {
         cause: String,
     },
     /// The user stopped the job.
-    #[error("stopped after {frames} frames; no file was written under the final name")]
+    #[error("stopped after {frames} frames; {}", if *kept { "what is finished stays" } else { "no file was written under the final name" })]
     Stopped {
         /// Frames that had been encoded.
         frames: u64,
+        /// True where each of them stands in a file of its own.
+        kept: bool,
     },
     /// The count of frames does not come out.
     #[error("{given} frames were written for {taken} that came in, {planned} were planned")]
@@ -82,8 +84,8 @@ pub enum EngineError {
         /// The node.
         node: String,
     },
-    /// Several frames could not be processed.
-    #[error("a frame was rejected and the pipeline says that this fails the job: {reason}")]
+    /// A frame that came to nothing before there was any output that could stand in for it.
+    #[error("the first frame came to nothing, and there is none before it that could stand in: {reason}")]
     Rejected {
         /// The filter's reason.
         reason: String,
