@@ -89,8 +89,11 @@ impl Drop for Steering {
 fn listen(control: &Control, console: &Console, ended: &AtomicBool) {
     while !ended.load(Ordering::Relaxed) {
         // The wait bounds how long the end of a job waits for this thread.
-        if !poll(Duration::from_millis(50)).unwrap_or(false) {
-            continue;
+        match poll(Duration::from_millis(50)) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            // The terminal is gone: there is nobody to listen to.
+            Err(_) => return,
         }
         let Ok(Event::Key(key)) = read() else { continue };
         if key.kind != KeyEventKind::Press {

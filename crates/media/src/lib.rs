@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 mod animation;
+mod atomic_file;
 mod child;
 mod clock;
 mod decode;
@@ -16,6 +17,7 @@ mod sequence;
 mod verify;
 
 pub use animation::is_animation;
+pub use atomic_file::AtomicFile;
 pub use child::Stop;
 pub use decode::{Completeness, DecodeOptions, Decoder, Deinterlace, MAX_PIXELS, SizeChange, StartAt};
 pub use encode::{

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use flags::{
-    AutoNumber, ColorChoice, EncodeFlags, InOut, JobFlags, Moment, PictureFlags, PlaceFlags, ProgressStyle, SizeFlags,
+    AutoNumber, ColorChoice, DeviceFlags, EncodeFlags, InOut, JobFlags, Moment, PictureFlags, PlaceFlags,
+    ProgressStyle, SizeFlags,
 };
 #[cfg(test)]
 pub(crate) use flags::{PictureSize, ScaleFactor};
@@ -148,9 +149,9 @@ pub(crate) struct Upscale {
     pub(crate) preset: Option<String>,
     #[command(flatten)]
     pub(crate) size: SizeFlags,
-    /// Blend with the plain enlargement, 0 to 1
-    #[arg(long, default_value_t = 1.0, value_name = "0..1", help_heading = "What is done")]
-    pub(crate) strength: f64,
+    /// Blend with the plain enlargement, 0 to 1 [default: 1]
+    #[arg(long, value_name = "0..1", help_heading = "What is done")]
+    pub(crate) strength: Option<f64>,
     /// Any parameter of the pipeline: PROCESSOR.KEY=VALUE; repeatable
     #[arg(
         long,
@@ -206,7 +207,7 @@ pub(crate) struct Infer {
     #[arg(short = 'y', long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
-    pub(crate) place: PlaceFlags,
+    pub(crate) place: DeviceFlags,
 }
 
 /// `kinora list`.

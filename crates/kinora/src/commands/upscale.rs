@@ -3,8 +3,9 @@ use kinora_models::zoo::{self, Content, ResolvedModel};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    job::{Clip, JobSettings, Plan, input_and_output, run_clip},
-    stills::{pictures_of, run_stills, size_of},
+    clip::{Clip, input_and_output},
+    job::{JobPlan, JobSettings, run_clip, wanted},
+    stills::{Pictures, pictures_of, run_stills},
 };
 use crate::{
     app::App,
@@ -16,12 +17,6 @@ use crate::{
 const FACTORS: [u32; 3] = [2, 3, 4];
 
 pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
-    if !(0.0..=1.0).contains(&flags.strength) {
-        return Err(Failure::usage(format!(
-            "--strength {} is outside 0 to 1",
-            flags.strength
-        )));
-    }
     let (input, output) = input_and_output(&flags.io)?;
     let settings = JobSettings {
         io: &flags.io,
@@ -32,8 +27,9 @@ pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
         job: &flags.job,
     };
     if let Some(files) = pictures_of(&input)? {
-        let plan = plan(app, flags, size_of(&files)?)?;
-        return run_stills(app, &input, files, output, plan, &settings);
+        let pictures = Pictures::open(&input, files)?;
+        let plan = plan(app, flags, pictures.size())?;
+        return run_stills(app, &input, pictures, output, plan, &settings);
     }
     let clip = Clip::open(app, &input, &flags.io)?;
     let plan = plan(app, flags, clip.facts.size)?;
@@ -41,7 +37,7 @@ pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
 }
 
 /// The network and, where its factor is not the one wanted, the resampling behind it.
-pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<Plan, Failure> {
+pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<JobPlan, Failure> {
     let folders = app.folders()?;
     let mut notes = Vec::new();
     let (model, native) = match &flags.model {
@@ -72,8 +68,10 @@ pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<Plan, Failu
         "model".to_owned(),
         Json::String(path.unwrap_or_else(|| model.id.clone())),
     );
-    upscale.insert("strength".to_owned(), json!(flags.strength));
-    let mut nodes = vec![("upscale".to_owned(), upscale)];
+    if let Some(strength) = flags.strength {
+        upscale.insert("strength".to_owned(), json!(strength));
+    }
+    let mut nodes = vec![("upscale".to_owned(), upscale, None)];
     let scale = native.map(f64::from);
     if let Some(target) = target
         && native.and_then(|native| from.scaled(native)) != Some(target)
@@ -81,12 +79,12 @@ pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<Plan, Failu
         let mut resize = Map::new();
         resize.insert("width".to_owned(), target.width.into());
         resize.insert("height".to_owned(), target.height.into());
-        nodes.push(("resize".to_owned(), resize));
+        nodes.push(("resize".to_owned(), resize, None));
     }
     let asked = flags.size.scale.map(|scale| scale.0);
     let by_height = target.map(|target| f64::from(target.height) / f64::from(from.height));
-    Ok(Plan {
-        nodes,
+    Ok(JobPlan {
+        nodes: wanted(nodes),
         scale: asked.or(by_height).or(scale),
         model: Some(model.id),
         pipeline: "upscale".to_owned(),

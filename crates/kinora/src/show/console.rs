@@ -142,10 +142,10 @@ impl Console {
             text.push('\n');
         }
         *shown = lines.len();
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        emit(&text);
     }
 
-    /// Leaves the last bar behind and writes below it from now on.
+    /// Takes the bar away.
     pub(crate) fn clear(&self) {
         self.draw(&[]);
     }
@@ -170,14 +170,18 @@ impl Console {
         let mut shown = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         let text = format!("{}{text}", wipe(*shown));
         *shown = 0;
-        // Raw mode needs a carriage return; elsewhere it is harmless only on a terminal.
-        let text = if crate::keys::raw_mode_is_on() {
-            text.replace('\n', "\r\n")
-        } else {
-            text
-        };
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        emit(&text);
     }
+}
+
+/// Text on stderr. In raw mode a new line alone does not go back to the first column.
+fn emit(text: &str) {
+    let text = if crate::keys::raw_mode_is_on() {
+        text.replace('\n', "\r\n")
+    } else {
+        text.to_owned()
+    };
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn wipe(lines: usize) -> String {
