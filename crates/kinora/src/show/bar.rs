@@ -62,7 +62,7 @@ impl ProgressView {
                 }
             }
             ProgressStyle::Json if since >= JSON_EVERY || done => {
-                self.json(snapshot, lanes, if shown.paused { "paused" } else { "running" })
+                self.json(snapshot, lanes, if shown.paused { "paused" } else { "running" });
             }
             _ => return,
         }
