@@ -179,6 +179,7 @@ struct Run<'a> {
     meters: Mutex<Vec<Meter>>,
     faults: Mutex<Vec<FrameFault>>,
     frames_in: AtomicU64,
+    encoded: AtomicU64,
     rejected: AtomicU64,
     /// Nanoseconds that the job has been paused.
     paused: AtomicU64,
@@ -257,6 +258,7 @@ impl<'a> Run<'a> {
             meters: Mutex::new(vec![Meter::default(); plan.steps.len()]),
             faults: Mutex::default(),
             frames_in: AtomicU64::new(0),
+            encoded: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             paused: AtomicU64::new(0),
             network_left: AtomicU64::new(workers as u64),
@@ -286,13 +288,19 @@ impl<'a> Run<'a> {
         let workers = self.network_left.load(Ordering::Relaxed);
         let finishers = self.finish_left.load(Ordering::Relaxed);
         let path = source.path();
+        let keeps = sink.keeps_pieces();
         let mut ended = None;
         let mut encoded = None;
         {
             let (failure, ended, encoded) = (&failure, &mut ended, &mut encoded);
             thread::scope(|scope| {
                 spawn(scope, "decode", failure, move || {
-                    *ended = Some(self.decode(source, control)?);
+                    let end = self.decode(source, control)?;
+                    // What is in flight is only worth finishing for a sink that keeps it.
+                    if end.is_none() && !keeps && control.state() == JobState::Stopping {
+                        return Err(EngineError::Stopped { frames: 0, kept: false });
+                    }
+                    *ended = Some(end);
                     Ok(())
                 });
                 spawn(scope, "prepare", failure, || self.prepare());
@@ -312,23 +320,23 @@ impl<'a> Run<'a> {
         let done = encoded
             .as_ref()
             .map_or(0, |(_, progress): &(_, Progress)| progress.done());
-        let stopped = |sink: Option<&dyn FrameSink>| EngineError::Stopped {
+        let stopped = || EngineError::Stopped {
             frames: done,
-            kept: sink.is_some_and(FrameSink::keeps_pieces),
+            kept: keeps && done > 0,
         };
         if let Some(error) = failure.take() {
             // What an abort itself causes is no news; everything else is, whatever the user asked for meanwhile.
-            return Err(match control.state() {
-                JobState::Aborting => stopped(None),
-                _ => error,
+            return Err(match (control.state(), error) {
+                (JobState::Aborting, _) | (_, EngineError::Stopped { .. }) => stopped(),
+                (_, error) => error,
             });
         }
         let (Some(ended), Some((sink, mut progress))) = (ended, encoded) else {
-            return Err(stopped(None));
+            return Err(stopped());
         };
         // A stop that came after the last frame loses nothing by finishing.
         let Some(completeness) = ended.filter(|_| control.state() != JobState::Aborting) else {
-            return Err(stopped(Some(sink.as_ref())));
+            return Err(stopped());
         };
         if taken == 0 {
             return Err(EngineError::NoFrames { path });
@@ -361,7 +369,7 @@ impl<'a> Run<'a> {
         let finished = self.busy[4].during(&self.clock, || sink.finish());
         control.install(Hooks::default());
         let sink = match finished {
-            Err(_) if control.state() == JobState::Aborting => return Err(stopped(None)),
+            Err(_) if control.state() == JobState::Aborting => return Err(stopped()),
             finished => finished?,
         };
         progress.complete();
@@ -607,6 +615,7 @@ impl<'a> Run<'a> {
                 self.credits.give();
             }
             let now = (self.clock)();
+            self.encoded.fetch_add(1, Ordering::Relaxed);
             progress.paused(Duration::from_nanos(self.paused.load(Ordering::Relaxed)));
             progress.encoded(slot.shows != slot.index, now);
             if now.saturating_sub(shown_at) >= PROGRESS_EVERY {

@@ -169,7 +169,7 @@ impl FrameSink for StillsSink {
     }
 
     fn keeps_pieces(&self) -> bool {
-        self.written.frames > 0
+        true
     }
 
     fn halt(&self) -> Halt {

@@ -94,7 +94,7 @@ fn a_stop_after_the_last_frame_throws_nothing_away() {
 }
 
 #[test]
-fn stop_finishes_what_is_in_flight_and_writes_no_file() {
+fn stop_drops_what_no_file_would_keep() {
     let control = Control::default();
     let seen = Seen::default();
     let sink = acting(&seen, 10, {
