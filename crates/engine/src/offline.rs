@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
         let input_bytes = plan.input.layout.bytes(plan.input.size)?;
         let output_bytes = plan.output.layout.bytes(plan.output.size)?;
         let memory = usize::try_from(job.memory_bytes).unwrap_or(usize::MAX);
-        // A quarter of the memory each for: frames waiting for the network, network outputs, finished frames.
+        // A quarter of the memory each for: decoded frames, frames ready for the network, its results, finished frames.
         let share = (memory / 4).max(1);
         let limits = |frames: usize| Limits { frames, bytes: share };
         let held = job

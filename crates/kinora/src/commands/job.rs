@@ -277,7 +277,8 @@ pub(crate) fn offline_job(
         batch: place.batch,
         workers: place.workers,
         finishers: 1,
-        memory_bytes: place.memory_bytes,
+        // Half of the memory is for frames on their way, the other half for what networks compute with.
+        memory_bytes: place.memory_bytes / 2,
         on_frame_error: match picture.on_frame_error.as_str() {
             "source" => OnFrameError::Source,
             "repeat" => OnFrameError::Repeat,

@@ -102,10 +102,13 @@ pub(crate) fn head(
         console.say(&format!("  note       {note}"));
     }
     console.detail(&format!(
-        "  threads    {} of the network x {} workers, memory at most {}",
+        "  threads    {} of the network x {} at once",
         place.threads / place.workers.max(1),
         place.workers,
-        bytes(place.memory_bytes)
+    ));
+    let half = bytes(place.memory_bytes / 2);
+    console.detail(&format!(
+        "  memory     at most {half} for frames on their way and {half} for networks"
     ));
     if console.style() == ProgressStyle::Json {
         let fields = json!({
