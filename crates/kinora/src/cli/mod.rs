@@ -136,6 +136,19 @@ Examples:
   kinora infer -m span-x4 -i in.safetensors -o out.safetensors
 The one image tensor of the input (any name, f32, CHW or NCHW, 0..1) goes through the network; the output holds 'y'.";
 
+/// How a job works, whatever it does.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JobArgs {
+    #[command(flatten)]
+    pub(crate) picture: PictureFlags,
+    #[command(flatten)]
+    pub(crate) place: PlaceFlags,
+    #[command(flatten)]
+    pub(crate) encode: EncodeFlags,
+    #[command(flatten)]
+    pub(crate) job: JobFlags,
+}
+
 /// `kinora upscale`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Upscale {
@@ -161,13 +174,7 @@ pub(crate) struct Upscale {
     )]
     pub(crate) set: Vec<String>,
     #[command(flatten)]
-    pub(crate) picture: PictureFlags,
-    #[command(flatten)]
-    pub(crate) place: PlaceFlags,
-    #[command(flatten)]
-    pub(crate) encode: EncodeFlags,
-    #[command(flatten)]
-    pub(crate) job: JobFlags,
+    pub(crate) with: JobArgs,
 }
 
 /// `kinora run`.
@@ -182,13 +189,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "PROC.KEY=VALUE", help_heading = "What is done")]
     pub(crate) set: Vec<String>,
     #[command(flatten)]
-    pub(crate) picture: PictureFlags,
-    #[command(flatten)]
-    pub(crate) place: PlaceFlags,
-    #[command(flatten)]
-    pub(crate) encode: EncodeFlags,
-    #[command(flatten)]
-    pub(crate) job: JobFlags,
+    pub(crate) with: JobArgs,
 }
 
 /// `kinora infer`.

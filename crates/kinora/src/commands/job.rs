@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     app::App,
-    cli::{EncodeFlags, InOut, JobFlags, PictureFlags, PlaceFlags, ProgressStyle},
+    cli::{InOut, JobArgs, PictureFlags, PlaceFlags, ProgressStyle},
     failure::Failure,
     keys::Steering,
     show::ProgressView,
@@ -82,10 +82,7 @@ impl JobPlan {
 pub(crate) struct JobSettings<'a> {
     pub(crate) io: &'a InOut,
     pub(crate) set: &'a [String],
-    pub(crate) picture: &'a PictureFlags,
-    pub(crate) place: &'a PlaceFlags,
-    pub(crate) encode: &'a EncodeFlags,
-    pub(crate) job: &'a JobFlags,
+    pub(crate) with: &'a JobArgs,
 }
 
 /// Applies `--set` and loads the processors.
@@ -143,19 +140,26 @@ pub(crate) fn run_clip(
     let input = &clip.info.path;
     let output = choose_output(clip, output, &plan, settings)?;
     check_output(&output, input, settings.io.overwrite)?;
-    let report_file = ReportFile::open(settings.job.report.as_deref().filter(|_| !settings.job.dry_run))?;
-    let place = Place::new(settings.place)?;
-    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, settings.place)?;
+    let report_file = ReportFile::open(
+        settings
+            .with
+            .job
+            .report
+            .as_deref()
+            .filter(|_| !settings.with.job.dry_run),
+    )?;
+    let place = Place::new(&settings.with.place)?;
+    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &settings.with.place)?;
 
     let mut options = DecodeOptions {
         stream: Some(clip.stream),
         pool: place.pool.clone(),
-        deinterlace: match settings.picture.deinterlace.as_str() {
+        deinterlace: match settings.with.picture.deinterlace.as_str() {
             "on" => Deinterlace::On,
             "off" => Deinterlace::Off,
             _ => Deinterlace::Auto,
         },
-        size_change: match settings.picture.on_size_change.as_str() {
+        size_change: match settings.with.picture.on_size_change.as_str() {
             "fail" => SizeChange::Fail,
             _ => SizeChange::Rescale,
         },
@@ -179,7 +183,7 @@ pub(crate) fn run_clip(
     );
     let image = source.image();
     let format = image_format(&source)?;
-    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, settings.picture);
+    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);
     let laid_out = job.plan(&source)?;
     let size = laid_out.output.size;
     // A source that does not name its matrix gives a file that does not either, unless players would then guess
@@ -203,7 +207,7 @@ pub(crate) fn run_clip(
     if job.effective_dedupe(&laid_out) != job.dedupe && laid_out.worth_sharing {
         console.say("  duplicates off: an output depends on more than its pixels");
     }
-    if settings.job.dry_run {
+    if settings.with.job.dry_run {
         for line in laid_out.to_text().lines() {
             console.say(&format!("  {line}"));
         }
@@ -369,7 +373,7 @@ fn encode_settings(
     place: &Place,
     pipeline: &Pipeline,
 ) -> EncodeSettings {
-    let flags = settings.encode;
+    let flags = &settings.with.encode;
     let no_audio = flags.no_audio || flags.audio == "none";
     let subtitles = if flags.no_subtitles {
         "none"
@@ -380,7 +384,7 @@ fn encode_settings(
         "version": env!("CARGO_PKG_VERSION"),
         "pipeline": plan.json(),
         "chosen": chosen(pipeline),
-        "salvage": settings.picture.salvage,
+        "salvage": settings.with.picture.salvage,
     });
     EncodeSettings {
         codec: flags.codec.clone(),
@@ -394,6 +398,7 @@ fn encode_settings(
             .map(|pair| (pair.0.clone(), pair.1.clone()))
             .collect(),
         threads: settings
+            .with
             .place
             .on
             .threads

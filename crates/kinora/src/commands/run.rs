@@ -24,10 +24,7 @@ pub(crate) fn run(app: &App, flags: &Run) -> Result<(), Failure> {
     let settings = JobSettings {
         io: &flags.io,
         set: &flags.set,
-        picture: &flags.picture,
-        place: &flags.place,
-        encode: &flags.encode,
-        job: &flags.job,
+        with: &flags.with,
     };
     if let Some(files) = pictures_of(&input)? {
         return run_stills(app, &input, Pictures::open(&input, files)?, output, plan, &settings);

@@ -75,7 +75,7 @@ pub(crate) fn run_stills(
     if settings.io.start.is_some() || settings.io.end.is_some() || settings.io.duration.is_some() {
         return Err(Failure::usage("--start, --end and --duration are for videos"));
     }
-    let encode = settings.encode;
+    let encode = &settings.with.encode;
     let names_an_encoder = encode.codec.is_some()
         || encode.crf.is_some()
         || encode.bitrate.is_some()
@@ -88,10 +88,17 @@ pub(crate) fn run_stills(
                 .hint("the name of the output decides: .png, .jpg, .webp or .tiff"),
         );
     }
-    let report_file = ReportFile::open(settings.job.report.as_deref().filter(|_| !settings.job.dry_run))?;
+    let report_file = ReportFile::open(
+        settings
+            .with
+            .job
+            .report
+            .as_deref()
+            .filter(|_| !settings.with.job.dry_run),
+    )?;
     let place = Place {
         pool,
-        ..Place::new(settings.place)?
+        ..Place::new(&settings.with.place)?
     };
     let overwrite = settings.io.overwrite;
     let (folder, targets) = targets(input, &files, output, &plan, settings)?;
@@ -103,9 +110,9 @@ pub(crate) fn run_stills(
                 .hint("--overwrite replaces it, --output NAME writes elsewhere"),
         );
     }
-    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, settings.place)?;
+    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &settings.with.place)?;
     let format = target_format(&source, &targets)?;
-    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, settings.picture);
+    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);
     let laid_out = job.plan(&source)?;
 
     let console = &app.console;
@@ -151,7 +158,7 @@ pub(crate) fn run_stills(
         });
         console.event("plan", &fields);
     }
-    if settings.job.dry_run {
+    if settings.with.job.dry_run {
         for line in laid_out.to_text().lines() {
             console.say(&format!("  {line}"));
         }

@@ -21,10 +21,7 @@ pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
     let settings = JobSettings {
         io: &flags.io,
         set: &flags.set,
-        picture: &flags.picture,
-        place: &flags.place,
-        encode: &flags.encode,
-        job: &flags.job,
+        with: &flags.with,
     };
     if let Some(files) = pictures_of(&input)? {
         let pictures = Pictures::open(&input, files)?;
