@@ -73,8 +73,8 @@ bench-peers: ## the reference job beside other programs, which it installs (abou
 bench-gpu: ## the figures that need a GPU
 	@echo 'bench-gpu: needs an NVIDIA GPU and an ONNX Runtime with a CUDA provider; kinora has no CUDA device yet (docs/STATUS.md)' >&2; exit 1
 
-soak: ## long runs
-	@echo 'soak: there is no long run in the tree yet (docs/STATUS.md)' >&2; exit 1
+soak: setup ## ten minutes of jobs, some of them stopped or killed (SOAK_SECONDS=600)
+	python3 scripts/soak.py $(or $(SOAK_SECONDS),600)
 
 fuzz: ## fuzz targets
 	@echo 'fuzz: there is no fuzz target in the tree yet (docs/STATUS.md)' >&2; exit 1
