@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use kinora_frame::FrameError;
+use kinora_frame::{FrameError, Size};
 use kinora_media::MediaError;
 use kinora_pipeline::PipelineError;
 
@@ -78,6 +78,16 @@ pub enum EngineError {
         /// The input.
         path: PathBuf,
     },
+    /// Pictures of which one alone does not fit the memory.
+    #[error("a picture of {size} takes {bytes} bytes where {limit} are allowed")]
+    Memory {
+        /// The size.
+        size: Size,
+        /// Bytes of one picture.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// A pipeline that gives another number of frames than it takes.
     #[error("'{node}' gives another number of frames than it takes, which the offline engine cannot run yet")]
     Ratio {
@@ -114,6 +124,7 @@ impl EngineError {
             Self::Count { .. } => "engine.count",
             Self::Truncated { .. } => "input.truncated",
             Self::NoFrames { .. } => "input.empty",
+            Self::Memory { .. } => "usage.memory",
             Self::Ratio { .. } => "pipeline.ratio",
             Self::Rejected { .. } => "frame.rejected",
         }
@@ -129,6 +140,7 @@ impl EngineError {
             Self::Panic { .. } => {
                 Some("this is a fault of kinora: repeat with -v and report what it prints".to_owned())
             }
+            Self::Memory { .. } => Some("make the output smaller, or raise --memory".to_owned()),
             Self::NoFrames { .. } => Some("kinora doctor FILE shows what is in it".to_owned()),
             _ => None,
         }

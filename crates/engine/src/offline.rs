@@ -27,6 +27,8 @@ use crate::{
 
 /// Bytes of results that are kept for frames that may turn out to be duplicates.
 const DEDUPE_BYTES: usize = 32 << 20;
+/// Bytes that one picture may take however small the limit: a frame of 4K video in floats.
+const LEAST_MEMORY: u64 = 128 << 20;
 /// Shortest time between two progress events.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -105,6 +107,21 @@ impl OfflineJob {
             return Err(EngineError::Ratio {
                 node: node.map(|node| node.id.clone()).unwrap_or_default(),
             });
+        }
+        for desc in plan
+            .steps
+            .iter()
+            .map(|step| step.output)
+            .chain([plan.input, plan.output])
+        {
+            let bytes = desc.layout.bytes(desc.size)? as u64;
+            if bytes > self.memory_bytes.max(LEAST_MEMORY) {
+                return Err(EngineError::Memory {
+                    size: desc.size,
+                    bytes,
+                    limit: self.memory_bytes,
+                });
+            }
         }
         Ok(plan)
     }

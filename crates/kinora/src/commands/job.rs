@@ -230,7 +230,7 @@ pub(crate) fn run_clip(
     let report = execute(app, &job, Box::new(source), Box::new(ClipSink::new(encoder)), &name)?;
     tell(app, &report, &name);
     if let Some(file) = report_file {
-        let input = json!({"path": clip.info.path, "first": clip.first, "end": clip.end});
+        let input = json!({"path": clip.info.path.to_string_lossy(), "first": clip.first, "end": clip.end});
         file.write(&report, &plan, &pipeline, input)?;
     }
     Ok(())
@@ -259,7 +259,9 @@ pub(crate) fn execute(
         }) as kinora_engine::Events
     };
     let steering = Steering::new(&control, console, console.style() == ProgressStyle::Bar);
+    console.follow(Some(&control));
     let result = job.run(source, sink, &control, &console.clock(), &events);
+    console.follow(None);
     drop(steering);
     console.clear();
     Ok(result?)

@@ -149,10 +149,10 @@ pub(crate) fn run_stills(
         let size = laid_out.output.size;
         let fields = json!({
             "input": {
-                "path": input, "width": image.size.width, "height": image.size.height, "frames": targets.len(),
+                "path": input.to_string_lossy(), "width": image.size.width, "height": image.size.height, "frames": targets.len(),
                 "frames_exact": true, "pixel_format": image.layout.to_string(),
             },
-            "output": {"path": shown, "width": size.width, "height": size.height},
+            "output": {"path": shown.to_string_lossy(), "width": size.width, "height": size.height},
             "model": plan.model,
             "chosen": chosen(&pipeline),
         });
@@ -189,7 +189,7 @@ pub(crate) fn run_stills(
             &report,
             &plan,
             &pipeline,
-            json!({"path": input, "pictures": report.frames_in}),
+            json!({"path": input.to_string_lossy(), "pictures": report.frames_in}),
         )?;
     }
     Ok(())

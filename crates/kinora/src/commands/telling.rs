@@ -113,11 +113,11 @@ pub(crate) fn head(
     if console.style() == ProgressStyle::Json {
         let fields = json!({
             "input": {
-                "path": clip.info.path, "width": facts.size.width, "height": facts.size.height, "frames": frames,
+                "path": clip.info.path.to_string_lossy(), "width": facts.size.width, "height": facts.size.height, "frames": frames,
                 "frames_exact": !clip.index.is_empty(), "fps": facts.frame_rate.map(Rational::to_f64),
                 "duration": clip.length().as_secs_f64(), "pixel_format": facts.source_format,
             },
-            "output": {"path": output, "width": size.width, "height": size.height, "codec": encode.codec},
+            "output": {"path": output.to_string_lossy(), "width": size.width, "height": size.height, "codec": encode.codec},
             "model": plan.model,
             "chosen": chosen(pipeline),
         });
@@ -170,7 +170,7 @@ pub(crate) fn tell(app: &App, report: &Report, name: &str) {
         console.event(
             "done",
             &json!({
-                "output": report.sink.path, "frames": report.frames_out, "seconds": report.seconds, "fps": fps,
+                "output": report.sink.path.to_string_lossy(), "frames": report.frames_out, "seconds": report.seconds, "fps": fps,
                 "bytes": report.sink.bytes, "duplicates": report.duplicates, "rejected": report.rejected, "exit": 0,
             }),
         );
@@ -229,7 +229,7 @@ impl ReportFile {
         if let Json::Object(fields) = &mut whole {
             fields.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
             fields.insert("input".to_owned(), input);
-            let output = json!({"path": report.sink.path, "bytes": report.sink.bytes});
+            let output = json!({"path": report.sink.path.to_string_lossy(), "bytes": report.sink.bytes});
             fields.insert("output".to_owned(), output);
             fields.insert("model".to_owned(), json!(plan.model));
             fields.insert("pipeline".to_owned(), plan.json());
