@@ -148,7 +148,8 @@ impl Console {
         }
         let job = self.job.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match job {
-            Some(control) => control.abort(),
+            // From a thread of its own: whoever writes this line may hold what the abort's observer needs.
+            Some(control) => drop(std::thread::spawn(move || control.abort())),
             None => std::process::exit(i32::from(!broken)),
         }
     }
