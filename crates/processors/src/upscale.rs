@@ -143,8 +143,15 @@ impl Upscale {
             ..services.load_options(resources)?
         };
         let runtime = services.runtime()?;
-        let model = ImageModel::open(&resolved.source, &resolved.spec, &runtime, &options, &resources.cache)
-            .map_err(model_error)?;
+        let model = ImageModel::open_shared(
+            &resolved.source,
+            &resolved.spec,
+            &runtime,
+            &options,
+            &resources.cache,
+            services.executables(),
+        )
+        .map_err(model_error)?;
         Ok(Self {
             descriptor: about(),
             model,
