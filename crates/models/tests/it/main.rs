@@ -19,4 +19,5 @@ mod pulling_at_once;
 mod real_pull;
 mod shared_executables;
 mod support;
+mod tile_choice;
 mod tiles;
