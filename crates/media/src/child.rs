@@ -26,8 +26,24 @@ pub(crate) const LOG_BYTES: usize = 64 << 10;
 const LAST_LINES: usize = 20;
 /// Pipe size asked for; the kernel may give less.
 const PIPE_BYTES: usize = 1 << 20;
-/// Environment that a child keeps; everything else is cleared.
-const KEPT_ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LD_LIBRARY_PATH"];
+/// Environment that a child keeps; everything else is cleared. Besides programs and libraries it is where temporary files
+/// go and which device and driver a hardware encoder takes.
+const KEPT_ENVIRONMENT: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "LIBVA_DRIVER_NAME",
+    "LIBVA_DRIVERS_PATH",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+];
+
+/// Messages and numbers are read: always those of the C locale.
+const LOCALE: (&str, &str) = ("LC_ALL", "C");
 
 /// Tells glibc to keep what a child frees: a raw picture is megabytes, and giving each back to the kernel and faulting the
 /// next one in costs more than copying it. Other allocators do not read these.
@@ -35,6 +51,13 @@ const KEEP_FREED_MEMORY: [(&str, &str); 2] = [
     ("MALLOC_MMAP_THRESHOLD_", "1073741824"),
     ("MALLOC_TRIM_THRESHOLD_", "268435456"),
 ];
+
+/// The whole environment of a child, from what `ours` answers.
+fn environment(ours: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, OsString)> {
+    let kept = KEPT_ENVIRONMENT.iter().filter_map(|name| Some((*name, ours(name)?)));
+    let fixed = KEEP_FREED_MEMORY.iter().chain([&LOCALE]);
+    kept.chain(fixed.map(|(name, value)| (*name, (*value).into()))).collect()
+}
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -166,12 +189,7 @@ impl<'a> Start<'a> {
         command
             .args(&self.args)
             .env_clear()
-            .envs(
-                KEPT_ENVIRONMENT
-                    .iter()
-                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
-            )
-            .envs(KEEP_FREED_MEMORY)
+            .envs(environment(|name| std::env::var_os(name)))
             .stdin(if self.stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -461,5 +479,45 @@ impl<P: AsFd + Write> Write for Pipe<P> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_keeps_its_device_and_its_folders_and_never_our_locale() {
+        let ours = |name: &str| Some(OsString::from(format!("our {name}")));
+        let found = environment(ours);
+        for name in [
+            "PATH",
+            "TMPDIR",
+            "XDG_RUNTIME_DIR",
+            "CUDA_VISIBLE_DEVICES",
+            "NVIDIA_VISIBLE_DEVICES",
+            "LIBVA_DRIVER_NAME",
+            "LIBVA_DRIVERS_PATH",
+            "ROCR_VISIBLE_DEVICES",
+            "HIP_VISIBLE_DEVICES",
+        ] {
+            assert!(found.contains(&(name, format!("our {name}").into())), "{name}");
+        }
+        assert!(found.contains(&("LC_ALL", "C".into())));
+        assert!(!found.iter().any(|(name, _)| *name == "LANG"));
+        assert!(!environment(|_| None).iter().any(|(name, _)| *name == "TMPDIR"));
+    }
+
+    #[test]
+    fn nothing_else_reaches_a_child() {
+        let stop = Stop::default();
+        let start = Start::new(Path::new("/usr/bin/env"), "test", &stop, Duration::from_secs(30));
+        let said = String::from_utf8(start.capture(1 << 20).unwrap().stdout).unwrap();
+        let allowed = environment(|_| Some(OsString::new()));
+        for line in said.lines() {
+            let name = line.split('=').next().unwrap();
+            assert!(allowed.iter().any(|(allowed, _)| *allowed == name), "{line}");
+        }
+        assert!(said.contains("LC_ALL=C\n"), "{said}");
     }
 }
