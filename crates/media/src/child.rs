@@ -18,7 +18,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::MediaError;
+use crate::{MediaError, activity::Activity};
 
 /// Bytes of stderr that are kept: the last ones.
 pub(crate) const LOG_BYTES: usize = 64 << 10;
@@ -56,7 +56,8 @@ const KEEP_FREED_MEMORY: [(&str, &str); 2] = [
 fn environment(ours: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, OsString)> {
     let kept = KEPT_ENVIRONMENT.iter().filter_map(|name| Some((*name, ours(name)?)));
     let fixed = KEEP_FREED_MEMORY.iter().chain([&LOCALE]);
-    kept.chain(fixed.map(|(name, value)| (*name, (*value).into()))).collect()
+    kept.chain(fixed.map(|(name, value)| (*name, (*value).into())))
+        .collect()
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -160,6 +161,9 @@ pub(crate) struct Start<'a> {
     pub(crate) stop: &'a Stop,
     /// Longest time without a byte from or to the child.
     pub(crate) stall: Duration,
+    /// A child that is at work by its processor time and bytes may be silent for longer: one that encodes, or that copies a
+    /// whole film.
+    pub(crate) patient: bool,
     pub(crate) log_bytes: usize,
     pub(crate) lines: Option<LineFilter>,
     /// Most bytes of address space, where the system can hold a process to it.
@@ -175,6 +179,7 @@ impl<'a> Start<'a> {
             stdin: false,
             stop,
             stall,
+            patient: false,
             log_bytes: LOG_BYTES,
             lines: None,
             memory: None,
@@ -216,13 +221,17 @@ impl<'a> Start<'a> {
             let lines = self.lines;
             std::thread::spawn(move || drain(stderr, &owned, lines))
         });
+        let patience = Patience {
+            stall: self.stall,
+            group: self.patient.then_some(owned.pid),
+        };
         Ok(ChildProcess {
-            stdin: stdin.map(|pipe| Pipe::new(pipe, self.stall)),
-            stdout: stdout.map(|pipe| Pipe::new(pipe, self.stall)),
+            stdin: stdin.map(|pipe| Pipe::new(pipe, patience)),
+            stdout: stdout.map(|pipe| Pipe::new(pipe, patience)),
             owned,
             log,
             task: self.task,
-            stall: self.stall,
+            patience,
             stop: self.stop.clone(),
         })
     }
@@ -308,7 +317,7 @@ pub(crate) struct ChildProcess {
     owned: Arc<Owned>,
     log: Option<JoinHandle<()>>,
     task: &'static str,
-    stall: Duration,
+    patience: Patience,
     stop: Stop,
 }
 
@@ -316,7 +325,7 @@ impl ChildProcess {
     /// Waits for the end and reaps; after it the log is whole.
     pub(crate) fn finish(&mut self) -> Result<ExitStatus, MediaError> {
         self.stdin = None;
-        if !wait_exit(self.owned.pid, self.stall) {
+        if !wait_exit(self.owned.pid, self.patience) {
             self.owned.kill();
             self.reap();
             return Err(self.stalled());
@@ -370,7 +379,7 @@ impl ChildProcess {
     fn stalled(&self) -> MediaError {
         MediaError::ToolStalled {
             task: self.task,
-            seconds: self.stall.as_secs(),
+            seconds: self.patience.stall.as_secs(),
             last_lines: self.last_lines(),
         }
     }
@@ -399,21 +408,51 @@ pub(crate) fn last_lines(log: &str) -> String {
 }
 
 #[cfg(target_os = "linux")]
-fn wait_exit(pid: u32, limit: Duration) -> bool {
+fn wait_exit(pid: u32, patience: Patience) -> bool {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return true;
     };
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(handle) => ready(handle.as_fd(), PollFlags::IN, limit).unwrap_or(true),
+        Ok(handle) => patience.wait(handle.as_fd(), PollFlags::IN).unwrap_or(true),
         // It has been reaped, or the kernel is too old to say: waiting in the ordinary way ends either.
         Err(_) => true,
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn wait_exit(_pid: u32, _limit: Duration) -> bool {
+fn wait_exit(_pid: u32, _patience: Patience) -> bool {
     true
+}
+
+/// How long to wait for a child.
+#[derive(Clone, Copy)]
+struct Patience {
+    stall: Duration,
+    /// Process group that is waited for as long as it works.
+    group: Option<u32>,
+}
+
+impl Patience {
+    /// False when the time is up.
+    fn wait(self, fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<bool> {
+        let Some(group) = self.group else {
+            return ready(fd, flags, self.stall);
+        };
+        // Most waits are over at once: what the group does is looked at only after a while.
+        if ready(fd, flags, self.stall / 8)? {
+            return Ok(true);
+        }
+        let mut activity = Activity::of(group);
+        loop {
+            if ready(fd, flags, self.stall)? {
+                return Ok(true);
+            }
+            if !activity.goes_on(self.stall) {
+                return Ok(false);
+            }
+        }
+    }
 }
 
 fn ready(fd: BorrowedFd<'_>, flags: PollFlags, limit: Duration) -> io::Result<bool> {
@@ -430,25 +469,26 @@ fn ready(fd: BorrowedFd<'_>, flags: PollFlags, limit: Duration) -> io::Result<bo
     }
 }
 
-/// Our end of a pipe: never blocks longer than the stall limit, so that no clock and no watching thread is needed.
+/// Our end of a pipe: never blocks longer than the stall limit, or than a patient child works, so that no clock and no
+/// watching thread is needed.
 pub(crate) struct Pipe<P> {
     pipe: P,
-    stall: Duration,
+    patience: Patience,
 }
 
 impl<P: AsFd> Pipe<P> {
-    fn new(pipe: P, stall: Duration) -> Self {
+    fn new(pipe: P, patience: Patience) -> Self {
         if let Ok(flags) = rustix::fs::fcntl_getfl(&pipe) {
             // Both may be refused: then reads block in the ordinary way, and the pipe is smaller.
             let _ = rustix::fs::fcntl_setfl(&pipe, flags | rustix::fs::OFlags::NONBLOCK);
         }
         #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_BYTES);
-        Self { pipe, stall }
+        Self { pipe, patience }
     }
 
     fn wait(&self, flags: PollFlags) -> io::Result<()> {
-        if ready(self.pipe.as_fd(), flags, self.stall)? {
+        if self.patience.wait(self.pipe.as_fd(), flags)? {
             Ok(())
         } else {
             Err(io::ErrorKind::TimedOut.into())

@@ -1,6 +1,7 @@
 //! Video, image and audio files in and out, through FFmpeg child processes and NUT.
 #![warn(missing_docs)]
 
+mod activity;
 mod animation;
 mod child;
 mod clock;

@@ -79,13 +79,9 @@ impl Ffmpeg {
             list: list.path(),
             offset: &offset,
         };
-        // Copying a whole film gives no sign of life until its end.
-        let mut start = Start::new(
-            self.program(),
-            "join",
-            stop,
-            settings.stall.unwrap_or(STALL).max(JOIN_STALL),
-        );
+        let mut start = Start::new(self.program(), "join", stop, settings.stall.unwrap_or(STALL));
+        // Copying a whole film gives no sign of life on its pipes until its end.
+        start.patient = true;
         start.args = plan.arguments(&input, part.path(), Lead::new(video.time_base))?;
         let captured = start.capture(0)?;
         if !captured.status.success() {
@@ -110,9 +106,6 @@ impl Ffmpeg {
         })
     }
 }
-
-/// Longest time that a join may take: it writes as fast as the disk, so this is terabytes.
-const JOIN_STALL: std::time::Duration = std::time::Duration::from_secs(4 * 3600);
 
 /// FFmpeg's list of pieces. With `inpoint` and `duration` from the same rounded times the errors cancel and no
 /// time moves; rounded up, since FFmpeg cannot seek to a time before the first frame.

@@ -93,7 +93,8 @@ pub struct EncodeSettings {
     pub metadata: Vec<(String, String)>,
     /// Leave to replace an existing file.
     pub overwrite: bool,
-    /// Longest time that the encoder may refuse to take a byte; `None` is 30 s.
+    /// Longest time that the encoder may neither take a byte, nor end, nor be at work (use the processor, read or write);
+    /// `None` is 30 s. A slow encoder that works is waited for, also after the last frame.
     pub stall: Option<Duration>,
 }
 
@@ -265,6 +266,7 @@ impl Encoder {
         }
         let mut start = Start::new(ffmpeg.program(), "encode", stop, settings.stall.unwrap_or(STALL));
         start.stdin = true;
+        start.patient = true;
         // Waiting for us is not worth a word.
         start.lines = Some(Box::new(|line| !line.contains("Thread message queue blocking")));
         start.args = plan.arguments(&arguments::Input::Pipe, part.path(), lead)?;

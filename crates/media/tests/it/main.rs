@@ -6,6 +6,7 @@
 mod clips;
 mod joining;
 mod nut;
+mod patience;
 mod pictures;
 mod probing;
 mod round_trip;
