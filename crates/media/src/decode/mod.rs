@@ -278,9 +278,11 @@ impl Decoder {
             self.step = frame.pts.ticks.saturating_sub(last.ticks);
         }
         self.last_pts = Some(frame.pts);
-        if let Some(start) = &self.options.start {
-            frame.key = start.index.is_key(frame.pts);
-            frame.duration = start.index.duration_of(frame.pts);
+        let start = self.options.start.as_ref().map(|start| &start.index);
+        // The times of a stream that cannot be searched are the decoder's, not the index's.
+        if let Some(index) = self.options.index.as_ref().or(start).filter(|index| index.seekable()) {
+            frame.key = index.is_key(frame.pts);
+            frame.duration = index.duration_of(frame.pts);
         }
         frame
     }

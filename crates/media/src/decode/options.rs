@@ -47,6 +47,9 @@ pub struct DecodeOptions {
     pub pixel_format: Option<PixelFormat>,
     /// First frame; `None` is the beginning.
     pub start: Option<StartAt>,
+    /// The packet index of the stream: frames then know whether they decode alone and how long they stand. `None` is the one
+    /// of `start`; without either, [`kinora_frame::Frame::key`] is false and `duration` is `None`.
+    pub index: Option<Arc<PacketIndex>>,
     /// Interlaced pictures.
     pub deinterlace: Deinterlace,
     /// Sizes that change.
@@ -69,6 +72,7 @@ impl Default for DecodeOptions {
             stream: None,
             pixel_format: None,
             start: None,
+            index: None,
             deinterlace: Deinterlace::Auto,
             size_change: SizeChange::Rescale,
             pool: Pool::default(),
