@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use kinora_frame::{PixelFormat, Pool, Timestamp};
+use kinora_frame::{PixelFormat, Pool};
 
 use crate::{PacketIndex, Stop, ffmpeg::STALL};
 
@@ -80,34 +80,6 @@ impl Default for DecodeOptions {
             stall: STALL,
             stop: Stop::default(),
             memory: None,
-        }
-    }
-}
-
-/// What came out of a stream, to be compared with what should have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completeness {
-    /// Frames given so far.
-    pub frames: u64,
-    /// Time of the last one.
-    pub last_pts: Option<Timestamp>,
-    /// Times the picture's size changed and was scaled back.
-    pub size_changes: u64,
-    /// Times that went back, or stood, and were moved behind the frame before them.
-    pub time_repairs: u64,
-    /// The decoder's complaints, last lines.
-    pub complaints: String,
-}
-
-impl Completeness {
-    /// The time at which the stream is cut off, when it ends before the index does. Decoders leave out broken packets,
-    /// so the last time decides, not the number of frames.
-    #[must_use]
-    pub fn cut_before(&self, index: &PacketIndex) -> Option<Timestamp> {
-        let stated = index.last_pts()?;
-        match self.last_pts {
-            Some(last) if last >= stated => None,
-            _ => Some(stated),
         }
     }
 }

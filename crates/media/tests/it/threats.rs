@@ -253,7 +253,7 @@ fn t04_a_gif_of_absurd_size_is_described_without_decoding_it() {
 }
 
 /// A stream that changes from 64x48 to 96x64 after ten frames.
-fn changing(folder: &Path) -> PathBuf {
+pub fn changing(folder: &Path) -> PathBuf {
     let tool = &tools()[0];
     let part = |size: &str, offset: &str| {
         make(
