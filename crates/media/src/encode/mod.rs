@@ -235,7 +235,7 @@ impl std::fmt::Debug for Encoder {
 
 impl Encoder {
     /// Checks everything that can be checked, then starts the encoder. Sound, subtitles, chapters and metadata come
-    /// from `source`; the video stream that is replaced is `source`'s first, or the one named in `replaces`.
+    /// from `source`; the video stream that the frames replace is [`MediaInfo::video`] of it.
     ///
     /// # Errors
     /// [`MediaError::OutputExists`], [`MediaError::OutputIsInput`], [`MediaError::Container`],
