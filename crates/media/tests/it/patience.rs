@@ -25,7 +25,7 @@ fn source(folder: &Path) -> (MediaInfo, Vec<Frame>) {
 fn impatient() -> EncodeSettings {
     EncodeSettings {
         codec: Some("ffv1".to_owned()),
-        stall: Some(Duration::from_millis(300)),
+        stall: Some(Duration::from_millis(600)),
         ..EncodeSettings::default()
     }
 }
@@ -53,7 +53,7 @@ fn t39_a_second_pass_over_the_file_that_waits_for_its_disk_is_not_ended() {
     let folder = tempfile::tempdir().unwrap();
     let (info, frames) = source(folder.path());
     let real = tools()[0].program().display();
-    let copy = "for step in 1 2 3 4 5 6 7 8 9 10; do sleep 0.15; head -c 4096 /dev/zero >/dev/null; done";
+    let copy = "for step in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do sleep 0.15; head -c 4096 /dev/zero >/dev/null; done";
     let tool = fake(folder.path(), &format!("{real} \"$@\"\ncode=$?\n{copy}\nexit $code"));
     encode(&tool, &folder.path().join("o.nut"), &info, &frames).unwrap();
 }
