@@ -26,7 +26,7 @@ use crate::{
 };
 pub use container::Container;
 pub use join::Piece;
-use part::PartFile;
+pub use part::PartFile;
 pub use presets::{ALL as ENCODER_PRESETS, EncoderPreset, HdrParameters, Quality, find as encoder_preset};
 
 /// What becomes of the source's sound.
@@ -93,7 +93,8 @@ pub struct EncodeSettings {
     pub metadata: Vec<(String, String)>,
     /// Leave to replace an existing file.
     pub overwrite: bool,
-    /// Longest time that the encoder may refuse to take a byte; `None` is 30 s.
+    /// Longest time that the encoder may neither take a byte, nor end, nor be at work (use the processor, read or write);
+    /// `None` is 30 s. A slow encoder that works is waited for, also after the last frame.
     pub stall: Option<Duration>,
 }
 
@@ -234,7 +235,7 @@ impl std::fmt::Debug for Encoder {
 
 impl Encoder {
     /// Checks everything that can be checked, then starts the encoder. Sound, subtitles, chapters and metadata come
-    /// from `source`; the video stream that is replaced is `source`'s first, or the one named in `replaces`.
+    /// from `source`; the video stream that the frames replace is [`MediaInfo::video`] of it.
     ///
     /// # Errors
     /// [`MediaError::OutputExists`], [`MediaError::OutputIsInput`], [`MediaError::Container`],
@@ -265,6 +266,7 @@ impl Encoder {
         }
         let mut start = Start::new(ffmpeg.program(), "encode", stop, settings.stall.unwrap_or(STALL));
         start.stdin = true;
+        start.patient = true;
         // Waiting for us is not worth a word.
         start.lines = Some(Box::new(|line| !line.contains("Thread message queue blocking")));
         start.args = plan.arguments(&arguments::Input::Pipe, part.path(), lead)?;

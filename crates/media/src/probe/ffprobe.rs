@@ -17,6 +17,10 @@ use crate::{
     ffmpeg::{STALL, input_file},
 };
 
+/// Largest picture that is decoded for its facts. Decoders count rows and columns up to whole blocks, hence a sixteenth more
+/// than is decoded later: a picture above that gives no first frame, before memory is taken for it.
+const MAX_PIXELS: u64 = crate::MAX_PIXELS + crate::MAX_PIXELS / 16;
+
 impl Ffmpeg {
     /// With `first_frame` also what only a decoded frame tells: HDR facts, fields, the first time.
     pub(super) fn probe_json(
@@ -26,11 +30,23 @@ impl Ffmpeg {
         first_frame: bool,
         stop: &Stop,
     ) -> Result<MediaInfo, MediaError> {
+        let max_pixels = MAX_PIXELS.to_string();
         // Both questions at once: a process is mostly start-up.
         let (whole, frame) = std::thread::scope(|scope| {
             let frame = first_frame.then(|| {
-                let what = ["-select_streams", "V:0", "-show_frames", "-read_intervals", "%+#1"];
-                scope.spawn(move || ask(ffprobe, path, &what, stop))
+                let max_pixels = &max_pixels;
+                scope.spawn(move || {
+                    let what = [
+                        "-max_pixels",
+                        max_pixels,
+                        "-select_streams",
+                        "V:0",
+                        "-show_frames",
+                        "-read_intervals",
+                        "%+#1",
+                    ];
+                    ask(ffprobe, path, &what, stop)
+                })
             });
             let whole = ask(
                 ffprobe,
