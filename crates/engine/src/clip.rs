@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kinora_frame::{ColorSpec, Frame, ImageDesc, Layout, Rational};
-use kinora_media::{Decoder, Encoder, PacketIndex};
+use kinora_media::{Decoder, Encoder, PacketIndex, Verdict};
 
 use crate::{Completeness, EngineError, FrameSink, FrameSource, Halt, SinkReport};
 
@@ -98,60 +98,21 @@ impl FrameSource for ClipSource {
     }
 
     fn notes(&self) -> Vec<(&'static str, String)> {
-        let found = self.decoder.completeness();
-        let mut notes = Vec::new();
-        let planned = self.end.min(self.index.len()).saturating_sub(self.first);
-        let lost = planned.saturating_sub(self.given);
-        // A file that ends early is another matter, told by its completeness.
-        if lost > 0 && !self.index.is_empty() && found.cut_before(&self.index).is_none() {
-            let said = found
-                .complaints
-                .lines()
-                .last()
-                .map_or_else(String::new, |line| format!(": {line}"));
-            notes.push((
-                "input.frames_lost",
-                format!("{lost} of {planned} frames did not decode{said}"),
-            ));
-        }
-        if found.size_changes > 0 {
-            let times = found.size_changes;
-            notes.push((
-                "input.size_changed",
-                format!("the picture's size changed {times} times; it was scaled to the first"),
-            ));
-        }
-        if found.time_repairs > 0 {
-            let times = found.time_repairs;
-            notes.push((
-                "input.times_repaired",
-                format!("times went back {times} times; what follows was moved behind"),
-            ));
-        }
-        notes
+        self.decoder.completeness().notes(&self.index)
     }
 
     fn completeness(&self) -> Completeness {
-        if self.ended_by_range {
-            return Completeness::Whole;
-        }
-        let found = self.decoder.completeness();
-        let cut_before = found.cut_before(&self.index);
-        // A file may end before its tables do, and then the packets that are there all decode.
-        if cut_before.is_none() && self.index.cut().is_none() {
-            return Completeness::Whole;
-        }
-        let total = self
-            .stated
-            .length
-            .clone()
-            .or_else(|| cut_before.map(|total| total.to_string()));
-        Completeness::Truncated {
-            expected: self.stated.frames.max(self.index.len()),
-            at: found
-                .last_pts
-                .map_or_else(|| "its beginning".to_owned(), |last| last.to_string()),
-            total: total.unwrap_or_else(|| "what its tables say".to_owned()),
+        match self.decoder.completeness().verdict(&self.index, self.ended_by_range) {
+            Verdict::Whole => Completeness::Whole,
+            Verdict::Cut {
+                expected, last, stated, ..
+            } => Completeness::Truncated {
+                expected: self.stated.frames.max(expected),
+                at: last.map_or_else(|| "its beginning".to_owned(), |last| last.to_string()),
+                total: (self.stated.length.clone())
+                    .or_else(|| stated.map(|stated| stated.to_string()))
+                    .unwrap_or_else(|| "what its tables say".to_owned()),
+            },
         }
     }
 }

@@ -3,7 +3,6 @@
 
 mod activity;
 mod animation;
-mod atomic_file;
 mod child;
 mod clock;
 mod decode;
@@ -18,7 +17,6 @@ mod sequence;
 mod verify;
 
 pub use animation::is_animation;
-pub use atomic_file::AtomicFile;
 pub use child::Stop;
 pub use decode::{Completeness, DecodeOptions, Decoder, Deinterlace, MAX_PIXELS, SizeChange, StartAt, Verdict};
 pub use encode::{

@@ -31,6 +31,18 @@ impl Ffmpeg {
         color: Option<ColorSpec>,
         stop: &Stop,
     ) -> Result<Verified, MediaError> {
+        self.verify_times(path, written, color, false, stop)
+    }
+
+    /// As [`Ffmpeg::verify`]; with `moved` all times may be later by the same amount.
+    pub(crate) fn verify_times(
+        &self,
+        path: &Path,
+        written: &[Timestamp],
+        color: Option<ColorSpec>,
+        moved: bool,
+        stop: &Stop,
+    ) -> Result<Verified, MediaError> {
         let animation = crate::animation::is_webp(path);
         let (info, times) = std::thread::scope(|scope| {
             let index = (!animation).then(|| scope.spawn(|| self.main_packet_index(path, stop)));
@@ -85,7 +97,8 @@ impl Ffmpeg {
             }
         }
         let early = written.first().is_some_and(|first| first.ticks < 0);
-        let relative = matches!(container, Container::Gif | Container::WebP) || early && container.starts_at_zero();
+        let relative =
+            moved || matches!(container, Container::Gif | Container::WebP) || early && container.starts_at_zero();
         let tolerance = match container.rounds_to() {
             0 => Rational::from_wide(0, 1),
             per_second => Rational::from_wide(1, i128::from(per_second)),

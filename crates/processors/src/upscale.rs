@@ -192,6 +192,7 @@ impl Upscale {
                 let mut output = self.pool.take(to);
                 let samples = image.host_buffer()?.samples::<f32>();
                 self.call(samples, PictureSize { batch: 1, ..size }, output.samples_mut())?;
+                self.finite(output.samples_mut())?;
                 results.push(Image::host(self.desc(image.desc())?, output.freeze())?);
             }
             return Ok(results);
@@ -204,12 +205,28 @@ impl Upscale {
         self.model
             .run(input.samples_mut::<f32>(), size, output.samples_mut())
             .map_err(model_error)?;
+        self.finite(output.samples_mut())?;
         for (image, place) in images.iter().zip(output.bytes().chunks_exact(to)) {
             let mut one = self.pool.take(to);
             one.bytes_mut().copy_from_slice(place);
             results.push(Image::host(self.desc(image.desc())?, one.freeze())?);
         }
         Ok(results)
+    }
+
+    /// Refuses a picture that is none: a broken network must not become a black film.
+    fn finite(&self, samples: &[f32]) -> Result<(), ProcessorError> {
+        // Zero times anything finite is zero, so one sum tells.
+        let sum: f32 = samples
+            .chunks(4096)
+            .map(|chunk| chunk.iter().map(|v| v * 0.0).sum::<f32>())
+            .sum();
+        if sum == 0.0 {
+            return Ok(());
+        }
+        let message = format!("{} gives numbers that are not finite", self.id);
+        Err(ProcessorError::new("model.not_finite", message)
+            .with_hint("try --device cpu --precision f32, or another model"))
     }
 
     /// The enlargement without the network.

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use kinora_media::{ENCODER_PRESETS, Stop, StreamKind};
+use kinora_media::{ENCODER_PRESETS, Stop, StreamKind, Verdict};
 use kinora_models::{ImageModel, image_model::PictureSize, zoo};
 use kinora_nn::{DeviceChoice, LoadOptions, Runtime};
 use serde_json::{Value as Json, json};
@@ -344,19 +344,23 @@ fn look_into(app: &App, file: &Path) -> Result<Vec<Finding>, Failure> {
     )?;
     while decoder.next_frame()?.is_some() {}
     let found = decoder.completeness();
-    let cut_before = found.cut_before(&index);
-    if cut_before.is_none() && index.cut().is_none() {
-        findings.push(ok("decodes", format!("all {} frames", count(found.frames))));
-    } else {
-        let at = found
-            .last_pts
-            .map_or_else(|| "the beginning".to_owned(), |last| last.to_string());
-        let total = info
-            .duration
-            .or(cut_before)
-            .map_or_else(String::new, |total| format!(" of {total}"));
-        let failure = Failure::new("input.truncated", format!("it ends at {at}{total}"));
-        findings.push(fail("decodes", &failure.hint("kinora upscale --salvage")));
+    for (_, note) in found.notes(&index) {
+        findings.push(warn("decodes", note, "kinora upscale does the same and says so"));
+    }
+    match found.verdict(&index, false) {
+        Verdict::Whole => findings.push(ok("decodes", format!("all {} frames", count(found.frames)))),
+        Verdict::Cut {
+            last, stated, cause, ..
+        } => {
+            let at = last.map_or_else(|| "the beginning".to_owned(), |last| last.to_string());
+            let total = info
+                .duration
+                .or(stated)
+                .map_or_else(String::new, |total| format!(" of {total}"));
+            let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            let failure = Failure::new("input.truncated", format!("it ends at {at}{total}{cause}"));
+            findings.push(fail("decodes", &failure.hint("kinora upscale --salvage")));
+        }
     }
     Ok(findings)
 }

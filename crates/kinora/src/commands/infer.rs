@@ -1,6 +1,6 @@
 use std::{collections::HashMap, fs, path::Path};
 
-use kinora_media::AtomicFile;
+use kinora_media::PartFile;
 use kinora_models::{ImageModel, image_model::PictureSize, zoo};
 use kinora_nn::{LoadOptions, Runtime};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -117,6 +117,6 @@ fn write(path: &Path, shape: &[usize], values: &[f32]) -> Result<(), Failure> {
     let view = TensorView::new(Dtype::F32, shape.to_vec(), data).map_err(|error| failed(error.to_string()))?;
     let bytes =
         safetensors::serialize(HashMap::from([("y", view)]), None).map_err(|error| failed(error.to_string()))?;
-    AtomicFile::create(path, true)?.write(&bytes)?;
+    PartFile::write(path, &bytes, true)?;
     Ok(())
 }

@@ -163,6 +163,7 @@ pub(crate) fn run_clip(
             "fail" => SizeChange::Fail,
             _ => SizeChange::Rescale,
         },
+        index: Some(Arc::clone(&clip.index)),
         ..DecodeOptions::default()
     };
     if clip.first > 0 {

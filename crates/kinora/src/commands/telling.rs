@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use kinora_engine::Report;
 use kinora_frame::Rational;
-use kinora_media::{AtomicFile, Audio, EncodeSettings, StreamKind, Subtitles};
+use kinora_media::{Audio, EncodeSettings, PartFile, StreamKind, Subtitles};
 use kinora_pipeline::Pipeline;
 use serde_json::{Map, Value as Json, json};
 
@@ -210,11 +210,11 @@ pub(crate) fn tell(app: &App, report: &Report, name: &str) {
 }
 
 /// A report file that was opened before the work, so that hours of it do not end in a place nobody can write to.
-pub(crate) struct ReportFile(AtomicFile);
+pub(crate) struct ReportFile(PartFile);
 
 impl ReportFile {
     pub(crate) fn open(path: Option<&Path>) -> Result<Option<Self>, Failure> {
-        path.map(|path| Ok(Self(AtomicFile::create(path, true)?))).transpose()
+        path.map(|path| Ok(Self(PartFile::create(path, true)?))).transpose()
     }
 
     /// Writes what the engine measured, and what the job was.
@@ -236,7 +236,13 @@ impl ReportFile {
             fields.insert("chosen".to_owned(), Json::Object(chosen(pipeline)));
         }
         let text = serde_json::to_string_pretty(&whole).unwrap_or_default() + "\n";
-        self.0.write(text.as_bytes())?;
+        std::fs::write(self.0.path(), text).map_err(|error| {
+            let full = error.kind() == std::io::ErrorKind::StorageFull;
+            let code = if full { "disk.full" } else { "output.unwritable" };
+            let report = self.0.target().display();
+            Failure::new(code, format!("the report {report} cannot be written")).cause(error.to_string())
+        })?;
+        self.0.commit()?;
         Ok(())
     }
 }

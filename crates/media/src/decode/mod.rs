@@ -205,7 +205,11 @@ impl Decoder {
                     self.launch()?;
                 }
                 Ok(None) => {
-                    running.child.finish()?;
+                    let status = running.child.finish()?;
+                    // 255 is FFmpeg's answer to a signal that asked it to end: the file is not to blame.
+                    if status.code().is_none_or(|code| code == 255) {
+                        return Err(running.child.failed(status.to_string()));
+                    }
                     self.ended = true;
                     self.complaints = running.child.last_lines();
                     if self.frames == 0 {

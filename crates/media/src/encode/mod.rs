@@ -202,6 +202,9 @@ pub struct Written {
     pub color_differences: Vec<String>,
 }
 
+/// Free bytes below which a file that is not whole is the disk's fault: less than a muxer's buffer.
+const LEAST_FREE: u64 = 256 << 10;
+
 /// Encodes one video stream. Dropped before [`Encoder::finish`] it ends its child and leaves no file.
 pub struct Encoder {
     ffmpeg: Ffmpeg,
@@ -378,15 +381,21 @@ impl Encoder {
         if !status.success() {
             return Err(self.told(self.child.failed(status.to_string())));
         }
-        let Some(part) = self.part.take() else {
-            return Err(self.child.failed("no output".to_owned()));
-        };
         // Exit codes are not evidence: the file itself is counted, time by time, before it gets its name.
         let base = self.video.time_base;
         let times: Vec<Timestamp> = self.times.iter().map(|ticks| Timestamp::new(*ticks, base)).collect();
-        let verified = self
-            .ffmpeg
-            .verify(part.path(), &times, Some(self.video.output_color), &self.stop)?;
+        let moved = self.notes.iter().any(|note| matches!(note, Note::TimesMoved { .. }));
+        let Some(part) = self.part.as_ref() else {
+            return Err(self.child.failed("no output".to_owned()));
+        };
+        let color = Some(self.video.output_color);
+        let verified = match self.ffmpeg.verify_times(part.path(), &times, color, moved, &self.stop) {
+            Ok(verified) => verified,
+            Err(error) => return Err(self.told(error)),
+        };
+        let Some(part) = self.part.take() else {
+            return Err(self.child.failed("no output".to_owned()));
+        };
         let path = part.target().to_path_buf();
         Ok(Written {
             frames: self.frames,
@@ -403,15 +412,21 @@ impl Encoder {
 
     /// A full disk has its own error, whoever met it.
     fn told(&self, error: MediaError) -> MediaError {
-        match (&error, &self.part) {
-            (MediaError::ToolFailed { last_lines, .. }, Some(part))
-                if last_lines.contains("No space left on device") =>
-            {
-                MediaError::DiskFull {
-                    path: part.target().to_path_buf(),
-                }
-            }
-            _ => error,
+        let Some(part) = &self.part else { return error };
+        let says_so = matches!(&error, MediaError::ToolFailed { last_lines, .. } if last_lines.contains("No space left on device"));
+        // FFmpeg may end well without having written everything, and then the file is not what it should be.
+        let folder = part.path().parent().unwrap_or(Path::new("/"));
+        let is_full =
+            rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_FREE);
+        let about_the_file = matches!(
+            error,
+            MediaError::ToolFailed { .. } | MediaError::Verify { .. } | MediaError::InputUnreadable { .. }
+        );
+        if says_so || (is_full && about_the_file) {
+            return MediaError::DiskFull {
+                path: part.target().to_path_buf(),
+            };
         }
+        error
     }
 }

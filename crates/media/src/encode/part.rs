@@ -22,6 +22,9 @@ pub struct PartFile {
     done: bool,
 }
 
+/// Most bytes of a file's name on the systems kinora runs on.
+const LONGEST_NAME: usize = 255;
+
 impl PartFile {
     /// Reserves the part file; it is empty. `overwrite` is leave to replace the target.
     ///
@@ -31,6 +34,13 @@ impl PartFile {
         if !overwrite && target.symlink_metadata().is_ok() {
             return Err(MediaError::OutputExists {
                 path: target.to_path_buf(),
+            });
+        }
+        // Said now, not when the work is done and the name is to be given.
+        if target.file_name().is_some_and(|name| name.len() > LONGEST_NAME) {
+            return Err(MediaError::OutputUnwritable {
+                path: target.to_path_buf(),
+                source: io::ErrorKind::InvalidFilename.into(),
             });
         }
         let target = std::path::absolute(target).map_err(|source| MediaError::io("finding", target, source))?;
