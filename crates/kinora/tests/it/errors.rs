@@ -420,3 +420,30 @@ fn a_reader_that_leaves_ends_the_job_and_nothing_is_left() {
         "what was asked for is not there"
     );
 }
+
+#[test]
+fn a_cut_off_picture_a_guess_and_a_foreign_option_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 3);
+    make(home, &["-i", "a.mp4", "-frames:v", "1", "whole.jpg"]);
+    let whole = fs::read(home.join("whole.jpg")).unwrap();
+    assert_eq!(
+        run(home, ["run", "whole.jpg", "same.png", "-p", "identity"]).code,
+        Some(0)
+    );
+    fs::write(home.join("cut.jpg"), &whole[..whole.len() * 9 / 10]).unwrap();
+    let ran = fails(
+        home,
+        &["run", "cut.jpg", "out.png", "-p", "identity"],
+        3,
+        "error[input.unreadable]",
+    );
+    assert!(ran.stderr.contains("cut off"), "{}", ran.stderr);
+    let line = ["run", "a.mp4", "out.mkv", "-p", "identity", "-e", "s=10x10"];
+    fails(home, &line, 2, "error[usage.value]");
+    // Another scale is another model: nothing is taken for what was not asked for.
+    let ran = run(home, ["models", "remove", "waifu2x-photo-x3", "--force"]);
+    assert_ne!(ran.code, Some(0), "{}", ran.stderr);
+    no_output(home);
+}

@@ -49,7 +49,7 @@ pub(crate) struct GraphSpec {
     pub(crate) save: Option<(PathBuf, String)>,
 }
 
-/// A graph that the runtime has loaded: its inference session.
+/// A graph that the runtime has loaded: what runs it.
 pub(crate) struct LoadedGraph {
     inner: ort::session::Session,
     memory: MemoryInfo<'static>,
