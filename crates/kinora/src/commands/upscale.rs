@@ -58,7 +58,7 @@ pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<JobPlan, Fa
             (model, native)
         }
     };
-    let target = wanted_size(&flags.size, from, native)?;
+    let target = wanted_size(&flags.size, from)?;
     let mut upscale = Map::new();
     let path = model.record.is_none().then(|| model.origin.display().to_string());
     upscale.insert(
@@ -96,7 +96,7 @@ fn default_model(app: &App, flags: &Upscale, from: Size) -> Result<(ResolvedMode
     } else {
         Content::Photo
     };
-    let wanted = match wanted_size(&flags.size, from, Some(2))? {
+    let wanted = match wanted_size(&flags.size, from)? {
         Some(target) => {
             (f64::from(target.width) / f64::from(from.width)).max(f64::from(target.height) / f64::from(from.height))
         }
@@ -119,7 +119,7 @@ fn default_model(app: &App, flags: &Upscale, from: Size) -> Result<(ResolvedMode
 }
 
 /// The size that the flags ask for; `None` means the network's own factor.
-fn wanted_size(flags: &SizeFlags, from: Size, native: Option<u32>) -> Result<Option<Size>, Failure> {
+fn wanted_size(flags: &SizeFlags, from: Size) -> Result<Option<Size>, Failure> {
     let side = |v: f64| v.round().clamp(1.0, f64::from(Size::MAX_SIDE)) as u32;
     let (width, height) = (f64::from(from.width), f64::from(from.height));
     let by = |factor: f64| Size::new(side(width * factor), side(height * factor));
@@ -132,7 +132,7 @@ fn wanted_size(flags: &SizeFlags, from: Size, native: Option<u32>) -> Result<Opt
     } else if let Some(short) = flags.short_side {
         Some(by(f64::from(short) / width.min(height)))
     } else {
-        native.is_none().then(|| by(2.0))
+        None
     };
     if let Some(target) = target
         && (target.check().is_err() || target.pixels() > 1 << 30)
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn one_flag_decides_the_size() {
         let from = Size::new(640, 360);
-        let size = |flags: SizeFlags| wanted_size(&flags, from, Some(4)).unwrap();
+        let size = |flags: SizeFlags| wanted_size(&flags, from).unwrap();
         assert_eq!(size(SizeFlags::default()), None);
         assert_eq!(
             size(SizeFlags {
