@@ -19,6 +19,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from measure import QUIET_SHARE, Command, run
 from setup import NETWORK, PROGRAMS, ROOT, Absent, Setup
 from show import Bar, bars, heading, ratio, table
 
@@ -36,13 +37,13 @@ class Figures:
 
 
 def say(words: list[object], env: dict[str, str] | None = None) -> str:
-    """What a program prints."""
-    done = subprocess.run(
-        list(map(str, words)), env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise Absent(f"{words[0]}: exit {done.returncode}: {done.stderr.strip()[-200:]}")
-    return done.stdout
+    """What a program prints, run on an idle machine."""
+    done = run(Command(list(map(str, words)), env=env))
+    if not done.ok:
+        raise Absent(f"{words[0]}: exit {done.code}: {done.said[-200:]}")
+    if done.others > QUIET_SHARE:
+        print(f"    others took {100 * done.others:.0f} % of the machine", file=sys.stderr)
+    return done.printed
 
 
 def network_run(

@@ -3,7 +3,8 @@
 Of a real job: max(the slowest lane alone, all CPU-seconds / cores). Decoding and encoding alone are FFmpeg by itself,
 reading the same clip to nothing and encoding the same pictures from a file of raw frames; the network alone is the
 same network in a loop, its best run times the frames.
-With a device that only waits (20 ms a frame, one frame at a time) in place of the network: the sum of its waits.
+With a device that only waits (20 ms a frame, one frame at a time) in place of the network: the time of its lane, which
+waits for nothing else. What a busy machine adds to each sleep is in it; the nominal waits are printed too.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def real(setup: Setup) -> Bar:
 
 def stub(setup: Setup) -> Bar:
     """A device that waits."""
-    name = f"wall / waits of the {STUB_MS} ms device"
+    name = f"wall / lane of the {STUB_MS} ms device"
     clip = setup.made(
         f"stub-{STUB_FRAMES}.mp4",
         *("-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25,format=yuv420p", "-frames:v", STUB_FRAMES),
@@ -135,14 +136,15 @@ def stub(setup: Setup) -> Bar:
     waits = STUB_FRAMES * STUB_MS / 1000
     if not good(runs):
         return Bar(name, None, 1.05)
-    steps = setup.report(report)["steps"]
+    best = wall(runs)
+    lane = next(lane["seconds"] for lane in setup.report(report)["lanes"] if lane["name"] == "network")
     table(
         ["part", "seconds"],
-        [[f"{STUB_FRAMES} waits of {STUB_MS} ms", waits]]
-        + [[f"  report: {step['name']}", step["seconds"]] for step in steps]
-        + [["wall", wall(runs)], ["CPU-seconds", cpu(runs)]],
+        [[f"{STUB_FRAMES} waits of {STUB_MS} ms", waits], ["the device's lane", lane]]
+        + [["wall", best], ["CPU-seconds", cpu(runs)]],
     )
-    return Bar(name, ratio(wall(runs), waits), 1.05)
+    print(f"  wall / nominal waits: {best / waits:.3f}")
+    return Bar(name, ratio(best, lane), 1.05)
 
 
 def main(setup: Setup) -> None:
