@@ -60,12 +60,10 @@ docs: ## the API documentation, into target/doc
 	@echo 'open target/doc/kinora_pipeline/index.html'
 
 bench: ## the figures of docs/benchmarks.md, or those that BENCH names (BENCH="overlap memory")
-	@[ -e scripts/bench/bench.py ] || { echo 'bench: no benchmark is in the tree yet (docs/benchmarks.md)' >&2; exit 1; }
 	@$(MAKE) fetch-test-models
 	python3 scripts/bench/bench.py $(BENCH)
 
 bench-peers: ## the reference job beside other programs, which it installs (about 3 GB)
-	@[ -e scripts/bench/bench.py ] || { echo 'bench-peers: no benchmark is in the tree yet (docs/benchmarks.md)' >&2; exit 1; }
 	@$(MAKE) fetch-test-models
 	bash scripts/bench/setup_peers.sh
 	python3 scripts/bench/bench.py network reference
