@@ -129,10 +129,8 @@ fn wanted_size(flags: &SizeFlags, from: Size) -> Result<Option<Size>, Failure> {
         Some(size.0)
     } else if let Some(rows) = flags.height {
         Some(by(f64::from(rows) / height))
-    } else if let Some(short) = flags.short_side {
-        Some(by(f64::from(short) / width.min(height)))
     } else {
-        None
+        flags.short_side.map(|short| by(f64::from(short) / width.min(height)))
     };
     if let Some(target) = target
         && (target.check().is_err() || target.pixels() > 1 << 30)
