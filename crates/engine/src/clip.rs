@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kinora_frame::{ColorSpec, Frame, ImageDesc, Layout, Rational};
-use kinora_media::{Decoder, Encoder, PacketIndex};
+use kinora_media::{Decoder, Encoder, PacketIndex, Verdict};
 
 use crate::{Completeness, EngineError, FrameSink, FrameSource, Halt, SinkReport};
 
@@ -97,27 +97,22 @@ impl FrameSource for ClipSource {
         Arc::new(move || stop.stop())
     }
 
+    fn notes(&self) -> Vec<(&'static str, String)> {
+        self.decoder.completeness().notes(&self.index)
+    }
+
     fn completeness(&self) -> Completeness {
-        if self.ended_by_range {
-            return Completeness::Whole;
-        }
-        let found = self.decoder.completeness();
-        let cut_before = found.cut_before(&self.index);
-        // A file may end before its tables do, and then the packets that are there all decode.
-        if cut_before.is_none() && self.index.cut().is_none() {
-            return Completeness::Whole;
-        }
-        let total = self
-            .stated
-            .length
-            .clone()
-            .or_else(|| cut_before.map(|total| total.to_string()));
-        Completeness::Truncated {
-            expected: self.stated.frames.max(self.index.len()),
-            at: found
-                .last_pts
-                .map_or_else(|| "its beginning".to_owned(), |last| last.to_string()),
-            total: total.unwrap_or_else(|| "what its tables say".to_owned()),
+        match self.decoder.completeness().verdict(&self.index, self.ended_by_range) {
+            Verdict::Whole => Completeness::Whole,
+            Verdict::Cut {
+                expected, last, stated, ..
+            } => Completeness::Truncated {
+                expected: self.stated.frames.max(expected),
+                at: last.map_or_else(|| "its beginning".to_owned(), |last| last.to_string()),
+                total: (self.stated.length.clone())
+                    .or_else(|| stated.map(|stated| stated.to_string()))
+                    .unwrap_or_else(|| "what its tables say".to_owned()),
+            },
         }
     }
 }

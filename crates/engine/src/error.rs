@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use kinora_frame::FrameError;
+use kinora_frame::{FrameError, Size};
 use kinora_media::MediaError;
 use kinora_pipeline::PipelineError;
 
@@ -41,10 +41,12 @@ pub enum EngineError {
         cause: String,
     },
     /// The user stopped the job.
-    #[error("stopped after {frames} frames; no file was written under the final name")]
+    #[error("stopped after {frames} frames; {}", if *kept { "what is finished stays" } else { "no file was written under the final name" })]
     Stopped {
         /// Frames that had been encoded.
         frames: u64,
+        /// True where each of them stands in a file of its own.
+        kept: bool,
     },
     /// The count of frames does not come out.
     #[error("{given} frames were written for {taken} that came in, {planned} were planned")]
@@ -76,14 +78,24 @@ pub enum EngineError {
         /// The input.
         path: PathBuf,
     },
+    /// Pictures of which one alone does not fit the memory.
+    #[error("a picture of {size} takes {bytes} bytes where {limit} are allowed")]
+    Memory {
+        /// The size.
+        size: Size,
+        /// Bytes of one picture.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// A pipeline that gives another number of frames than it takes.
     #[error("'{node}' gives another number of frames than it takes, which the offline engine cannot run yet")]
     Ratio {
         /// The node.
         node: String,
     },
-    /// Several frames could not be processed.
-    #[error("a frame was rejected and the pipeline says that this fails the job: {reason}")]
+    /// A frame that came to nothing before there was any output that could stand in for it.
+    #[error("the first frame came to nothing, and there is none before it that could stand in: {reason}")]
     Rejected {
         /// The filter's reason.
         reason: String,
@@ -112,6 +124,7 @@ impl EngineError {
             Self::Count { .. } => "engine.count",
             Self::Truncated { .. } => "input.truncated",
             Self::NoFrames { .. } => "input.empty",
+            Self::Memory { .. } => "usage.memory",
             Self::Ratio { .. } => "pipeline.ratio",
             Self::Rejected { .. } => "frame.rejected",
         }
@@ -127,6 +140,7 @@ impl EngineError {
             Self::Panic { .. } => {
                 Some("this is a fault of kinora: repeat with -v and report what it prints".to_owned())
             }
+            Self::Memory { .. } => Some("make the output smaller, or raise --memory".to_owned()),
             Self::NoFrames { .. } => Some("kinora doctor FILE shows what is in it".to_owned()),
             _ => None,
         }

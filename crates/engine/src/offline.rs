@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
@@ -26,6 +27,8 @@ use crate::{
 
 /// Bytes of results that are kept for frames that may turn out to be duplicates.
 const DEDUPE_BYTES: usize = 32 << 20;
+/// Bytes that one picture may take however small the limit: a frame of 4K video in floats.
+const LEAST_MEMORY: u64 = 128 << 20;
 /// Shortest time between two progress events.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -105,13 +108,29 @@ impl OfflineJob {
                 node: node.map(|node| node.id.clone()).unwrap_or_default(),
             });
         }
+        for desc in plan
+            .steps
+            .iter()
+            .map(|step| step.output)
+            .chain([plan.input, plan.output])
+        {
+            let bytes = desc.layout.bytes(desc.size)? as u64;
+            if bytes > self.memory_bytes.max(LEAST_MEMORY) {
+                return Err(EngineError::Memory {
+                    size: desc.size,
+                    bytes,
+                    limit: self.memory_bytes,
+                });
+            }
+        }
         Ok(plan)
     }
 
-    /// The duplicate mode that really holds: off where an output depends on more than its pixels.
+    /// The duplicate mode that really holds: off where an output depends on more than its pixels, and where no node
+    /// does any work, so that looking for equal frames would cost more than it could spare.
     #[must_use]
     pub fn effective_dedupe(&self, plan: &Plan) -> DedupeMode {
-        if plan.depends_on == DependsOn::Pixels {
+        if plan.depends_on == DependsOn::Pixels && plan.worth_sharing {
             self.dedupe
         } else {
             DedupeMode::Off
@@ -131,7 +150,7 @@ impl OfflineJob {
         events: &Events,
     ) -> Result<Report, EngineError> {
         let plan = Arc::new(self.plan(source.as_ref())?);
-        Run::new(self, plan, source.as_ref(), sink.as_ref(), clock, events)?.execute(source, sink, control)
+        Run::new(self, plan, source.as_ref(), clock, events)?.execute(source, sink, control)
     }
 }
 
@@ -177,7 +196,10 @@ struct Run<'a> {
     meters: Mutex<Vec<Meter>>,
     faults: Mutex<Vec<FrameFault>>,
     frames_in: AtomicU64,
+    encoded: AtomicU64,
     rejected: AtomicU64,
+    /// Nanoseconds that the job has been paused.
+    paused: AtomicU64,
     network_left: AtomicU64,
     finish_left: AtomicU64,
     dedupe: DedupeMode,
@@ -202,19 +224,20 @@ impl<'a> Run<'a> {
         job: &'a OfflineJob,
         plan: Arc<Plan>,
         source: &dyn FrameSource,
-        sink: &dyn FrameSink,
         clock: &Clock,
         events: &Events,
     ) -> Result<Self, EngineError> {
-        let _ = sink;
-        let in_order = plan.order == Order::InOrder;
-        let workers = if in_order { 1 } else { job.workers.max(1) };
-        let finishers = if in_order { 1 } else { job.finishers.max(1) };
+        let workers = if plan.order == Order::InOrder {
+            1
+        } else {
+            job.workers.max(1)
+        };
+        let finishers = job.finishers.max(1);
         let batch = job.batch.clamp(1, plan.batch_max.max(1));
         let input_bytes = plan.input.layout.bytes(plan.input.size)?;
         let output_bytes = plan.output.layout.bytes(plan.output.size)?;
         let memory = usize::try_from(job.memory_bytes).unwrap_or(usize::MAX);
-        // A quarter of the memory each for: frames waiting for the network, network outputs, finished frames.
+        // A quarter of the memory each for: decoded frames, frames ready for the network, its results, finished frames.
         let share = (memory / 4).max(1);
         let limits = |frames: usize| Limits { frames, bytes: share };
         let held = job
@@ -252,7 +275,9 @@ impl<'a> Run<'a> {
             meters: Mutex::new(vec![Meter::default(); plan.steps.len()]),
             faults: Mutex::default(),
             frames_in: AtomicU64::new(0),
+            encoded: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
+            paused: AtomicU64::new(0),
             network_left: AtomicU64::new(workers as u64),
             finish_left: AtomicU64::new(finishers as u64),
             dedupe,
@@ -280,13 +305,19 @@ impl<'a> Run<'a> {
         let workers = self.network_left.load(Ordering::Relaxed);
         let finishers = self.finish_left.load(Ordering::Relaxed);
         let path = source.path();
+        let keeps = sink.keeps_pieces();
         let mut ended = None;
         let mut encoded = None;
         {
             let (failure, ended, encoded) = (&failure, &mut ended, &mut encoded);
             thread::scope(|scope| {
                 spawn(scope, "decode", failure, move || {
-                    *ended = Some(self.decode(source, control)?);
+                    let end = self.decode(source, control)?;
+                    // What is in flight is only worth finishing for a sink that keeps it.
+                    if end.is_none() && !keeps && control.state() == JobState::Stopping {
+                        return Err(EngineError::Stopped { frames: 0, kept: false });
+                    }
+                    *ended = Some(end);
                     Ok(())
                 });
                 spawn(scope, "prepare", failure, || self.prepare());
@@ -302,20 +333,27 @@ impl<'a> Run<'a> {
                 });
             });
         }
-        control.install(Hooks::default());
         let taken = self.frames_in.load(Ordering::Relaxed);
-        let state = control.state();
         let done = encoded
             .as_ref()
             .map_or(0, |(_, progress): &(_, Progress)| progress.done());
-        if matches!(state, JobState::Stopping | JobState::Aborting) {
-            return Err(EngineError::Stopped { frames: done });
-        }
+        let stopped = || EngineError::Stopped {
+            frames: done,
+            kept: keeps && done > 0,
+        };
         if let Some(error) = failure.take() {
-            return Err(error);
+            // What an abort itself causes is no news; everything else is, whatever the user asked for meanwhile.
+            return Err(match (control.state(), error) {
+                (JobState::Aborting, _) | (_, EngineError::Stopped { .. }) => stopped(),
+                (_, error) => error,
+            });
         }
-        let (Some(completeness), Some((sink, mut progress))) = (ended, encoded) else {
-            return Err(EngineError::Stopped { frames: done });
+        let (Some(ended), Some((sink, mut progress))) = (ended, encoded) else {
+            return Err(stopped());
+        };
+        // A stop that came after the last frame loses nothing by finishing.
+        let Some(completeness) = ended.filter(|_| control.state() != JobState::Aborting) else {
+            return Err(stopped());
         };
         if taken == 0 {
             return Err(EngineError::NoFrames { path });
@@ -339,19 +377,26 @@ impl<'a> Run<'a> {
                 planned: self.planned.0,
             });
         }
-        let sink = self.busy[4].during(&self.clock, || sink.finish())?;
+        // The encoder may take minutes to its end: only an abort cuts it short.
+        let halt = sink.halt();
+        control.install(Hooks {
+            stop: None,
+            abort: Some(halt),
+        });
+        let finished = self.busy[4].during(&self.clock, || sink.finish());
+        control.install(Hooks::default());
+        let sink = match finished {
+            Err(_) if control.state() == JobState::Aborting => return Err(stopped()),
+            finished => finished?,
+        };
         progress.complete();
         let snapshot = progress.snapshot((self.clock)());
         (self.events)(Event::Progress {
             snapshot,
             lanes: Vec::new(),
         });
-        Ok(self.report(
-            &progress.snapshot((self.clock)()),
-            sink,
-            truncated,
-            (self.clock)().saturating_sub(began),
-        ))
+        let wall = (self.clock)().saturating_sub(began);
+        Ok(self.report(&snapshot, sink, truncated, wall))
     }
 
     fn canceller(&self, halts: &[Halt; 2]) -> Halt {
@@ -362,6 +407,7 @@ impl<'a> Run<'a> {
         let results = Arc::clone(&self.results);
         let credits = Arc::clone(&self.credits);
         let halts = halts.clone();
+        let pipeline = Arc::clone(&self.job.pipeline);
         Arc::new(move || {
             decoded.cancel();
             slots.cancel();
@@ -369,36 +415,42 @@ impl<'a> Run<'a> {
             computed.cancel();
             results.cancel();
             credits.cancel();
+            for node in pipeline.nodes() {
+                node.processor.cancel();
+            }
             for halt in &halts {
                 halt();
             }
         })
     }
 
-    /// Lane 1: reads frames.
-    fn decode(&self, mut source: Box<dyn FrameSource>, control: &Control) -> Result<Completeness, EngineError> {
+    /// Lane 1: reads frames. `None` when the job was stopped before the source's own end.
+    fn decode(&self, mut source: Box<dyn FrameSource>, control: &Control) -> Result<Option<Completeness>, EngineError> {
         let bytes = self.plan.input.layout.bytes(self.plan.input.size)?;
         loop {
             if control.gate() != JobState::Running {
                 self.decoded.close();
-                return Ok(Completeness::Whole);
+                return Ok(None);
             }
             let next = self.busy[0].during(&self.clock, || source.next_frame());
             match next {
                 Ok(Some(frame)) => {
                     self.frames_in.fetch_add(1, Ordering::Relaxed);
                     if !self.decoded.push(frame, bytes) {
-                        return Ok(Completeness::Whole);
+                        return Ok(None);
                     }
                 }
                 Ok(None) => {
                     self.decoded.close();
-                    return Ok(source.completeness());
+                    for (code, message) in source.notes() {
+                        (self.events)(Event::Warning { code, message });
+                    }
+                    return Ok(Some(source.completeness()));
                 }
                 // A source that was halted to stop the job says so by an error.
                 Err(_) if control.state() == JobState::Stopping => {
                     self.decoded.close();
-                    return Ok(Completeness::Whole);
+                    return Ok(None);
                 }
                 Err(error) => return Err(error),
             }
@@ -410,7 +462,13 @@ impl<'a> Run<'a> {
         let mut runner = self.runner(0)?;
         let mut dedupe = Dedupe::new(self.dedupe, DedupeWindow { frames: self.window });
         let snapshot = self.job.pipeline.snapshot();
-        while let Pop::Item(frame) = self.decoded.pop() {
+        let mut is_first = true;
+        loop {
+            let frame = match self.decoded.pop() {
+                Pop::Item(frame) => frame,
+                Pop::End => break,
+                Pop::Cancelled => return Ok(()),
+            };
             let decision = self.busy[1].during(&self.clock, || dedupe.decide(frame.index, &frame.image))?;
             let shows = match decision {
                 Decision::Process => frame.index,
@@ -430,11 +488,17 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             if is_new {
-                let keep = (self.job.on_frame_error == OnFrameError::Source).then(|| frame.image.clone());
-                let work = Work {
-                    context: Context::new(frame, Arc::clone(&snapshot)),
-                    source: keep,
+                // The first frame has no output before it that could be repeated.
+                let keep = match self.job.on_frame_error {
+                    OnFrameError::Fail => false,
+                    OnFrameError::Source => true,
+                    OnFrameError::Repeat => is_first,
                 };
+                let source = keep.then(|| frame.image.clone());
+                let mut context = Context::new(frame, Arc::clone(&snapshot));
+                context.must_pass = is_first;
+                is_first = false;
+                let work = Work { context, source };
                 let flights = self.busy[1].during(&self.clock, || {
                     self.advance(&mut runner, vec![Flight::Work(Box::new(work))])
                 })?;
@@ -455,15 +519,30 @@ impl<'a> Run<'a> {
     fn network(&self, control: &Control) -> Result<(), EngineError> {
         let mut runner = self.runner(1)?;
         let most = self.job.batch.clamp(1, self.plan.batch_max.max(1));
-        while let Pop::Item(first) = self.prepared.pop() {
+        loop {
+            let first = match self.prepared.pop() {
+                Pop::Item(first) => first,
+                Pop::End => break,
+                Pop::Cancelled => return Ok(()),
+            };
             let mut batch = vec![first];
             while batch.len() < most
                 && let Some(more) = self.prepared.try_pop()
             {
                 batch.push(more);
             }
+            let waits_from = (self.clock)();
             if control.gate() == JobState::Aborting {
                 return Ok(());
+            }
+            let waited = (self.clock)().saturating_sub(waits_from);
+            // Workers wait side by side: the longest wait is the pause.
+            let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+            if waited > 1_000_000 {
+                self.paused.fetch_add(
+                    waited / self.network_left.load(Ordering::Relaxed).max(1),
+                    Ordering::Relaxed,
+                );
             }
             let flights = self.busy[2].during(&self.clock, || self.advance(&mut runner, batch))?;
             for flight in flights {
@@ -489,7 +568,12 @@ impl<'a> Run<'a> {
     /// Lane 4: the steps after the network.
     fn finish_frames(&self) -> Result<(), EngineError> {
         let mut runner = self.runner(2)?;
-        while let Pop::Item(flight) = self.computed.pop() {
+        loop {
+            let flight = match self.computed.pop() {
+                Pop::Item(flight) => flight,
+                Pop::End => break,
+                Pop::Cancelled => return Ok(()),
+            };
             let flights = self.busy[3].during(&self.clock, || self.advance(&mut runner, vec![flight]))?;
             for flight in flights {
                 match flight {
@@ -548,6 +632,8 @@ impl<'a> Run<'a> {
                 self.credits.give();
             }
             let now = (self.clock)();
+            self.encoded.fetch_add(1, Ordering::Relaxed);
+            progress.paused(Duration::from_nanos(self.paused.load(Ordering::Relaxed)));
             progress.encoded(slot.shows != slot.index, now);
             if now.saturating_sub(shown_at) >= PROGRESS_EVERY {
                 let lanes = self.readings(now.saturating_sub(shown_at), &busy_before);
@@ -562,7 +648,7 @@ impl<'a> Run<'a> {
         Ok((sink, progress))
     }
 
-    /// Sends flights through a runner. A batch that fails is tried frame by frame, so that the policy meets only
+    /// Sends flights through a runner. A batch that fails is tried frame by frame, so that error and policy meet only
     /// the frame that is to blame.
     fn advance(&self, runner: &mut Runner, flights: Vec<Flight>) -> Result<Vec<Flight>, EngineError> {
         let clock = Arc::clone(&self.clock);
@@ -574,33 +660,48 @@ impl<'a> Run<'a> {
                 done => passed.push(done),
             }
         }
-        if self.job.on_frame_error == OnFrameError::Fail {
-            let first = working
-                .first()
-                .map(|work| (work.context.frame.index, work.context.frame.pts));
-            let contexts = working.into_iter().map(|work| work.context).collect();
-            let out = runner
-                .run(contexts, &now)
-                .map_err(|error| self.at_frame(error, first))?;
-            passed.extend(
-                out.into_iter()
-                    .map(|context| Flight::Work(Box::new(Work { context, source: None }))),
-            );
-            return Ok(passed);
-        }
+        let mut sources: BTreeMap<FrameIndex, Image> = BTreeMap::new();
+        let mut contexts = Vec::with_capacity(working.len());
         for work in working {
-            let (index, pts) = (work.context.frame.index, work.context.frame.pts);
-            match runner.run(vec![work.context], &now) {
-                Ok(out) => passed.extend(out.into_iter().map(|context| {
-                    Flight::Work(Box::new(Work {
-                        context,
-                        source: work.source.clone(),
-                    }))
-                })),
-                Err(error) => passed.push(Flight::Done(index, self.stand_in(&error, index, pts, work.source)?)),
+            if let Some(source) = work.source {
+                sources.insert(work.context.frame.index, source);
+            }
+            contexts.push(work.context);
+        }
+        let mut out = Vec::new();
+        if let [_, _, ..] = contexts.as_slice() {
+            match runner.run(contexts.clone(), &now) {
+                Ok(done) => {
+                    out = done;
+                    contexts.clear();
+                }
+                Err(_) if self.cancelled() => return Ok(Vec::new()),
+                // One of them is to blame: the others go on, and that one is named.
+                Err(_) => {}
             }
         }
+        for context in contexts {
+            let (index, pts) = (context.frame.index, context.frame.pts);
+            match runner.run(vec![context], &now) {
+                Ok(done) => out.extend(done),
+                Err(error) if self.job.on_frame_error == OnFrameError::Fail => {
+                    return Err(self.at_frame(error, Some((index, pts))));
+                }
+                Err(error) => {
+                    let stood = self.stand_in(&error, index, pts, sources.remove(&index))?;
+                    passed.push(Flight::Done(index, stood));
+                }
+            }
+        }
+        passed.extend(out.into_iter().map(|context| {
+            let source = sources.remove(&context.frame.index);
+            Flight::Work(Box::new(Work { context, source }))
+        }));
         Ok(passed)
+    }
+
+    fn cancelled(&self) -> bool {
+        self.results.is_cancelled()
     }
 
     fn stand_in(
@@ -686,10 +787,9 @@ impl<'a> Run<'a> {
     }
 
     fn threads(&self, lane: usize) -> usize {
-        let in_order = self.plan.order == Order::InOrder;
         match lane {
-            2 if !in_order => self.job.workers.max(1),
-            3 if !in_order => self.job.finishers.max(1),
+            2 if self.plan.order == Order::Any => self.job.workers.max(1),
+            3 => self.job.finishers.max(1),
             _ => 1,
         }
     }

@@ -34,7 +34,6 @@ pub struct Progress {
     computed: u64,
     duplicates: u64,
     paused: Duration,
-    paused_since: Option<Duration>,
     recent: VecDeque<(Duration, u64)>,
     shown_percent: f64,
     complete: bool,
@@ -52,7 +51,6 @@ impl Progress {
             computed: 0,
             duplicates: 0,
             paused: Duration::ZERO,
-            paused_since: None,
             recent: VecDeque::from([(now, 0)]),
             shown_percent: 0.0,
             complete: false,
@@ -78,17 +76,11 @@ impl Progress {
         }
     }
 
-    /// The job was paused or went on.
-    pub fn pause(&mut self, paused: bool, now: Duration) {
-        match (paused, self.paused_since) {
-            (true, None) => self.paused_since = Some(now),
-            (false, Some(since)) => {
-                self.paused += now.saturating_sub(since);
-                self.paused_since = None;
-                self.recent.clear();
-                self.recent.push_back((now, self.done));
-            }
-            _ => {}
+    /// How long the job has stood still so far: not counted where a rate or a time left is worked out.
+    pub fn paused(&mut self, total: Duration) {
+        if total > self.paused {
+            self.paused = total;
+            self.recent.clear();
         }
     }
 
@@ -163,6 +155,23 @@ mod tests {
         }
         progress.complete();
         assert_eq!(progress.snapshot(Duration::from_secs(2)).percent, 100.0);
+    }
+
+    #[test]
+    fn a_pause_counts_neither_in_the_rate_nor_in_the_time_left() {
+        let mut progress = Progress::new(100, true, Duration::ZERO);
+        let mut now = Duration::ZERO;
+        for frame in 1..=50u64 {
+            now += Duration::from_millis(100);
+            if frame == 26 {
+                now += Duration::from_secs(600);
+                progress.paused(Duration::from_secs(600));
+            }
+            progress.encoded(false, now);
+        }
+        let snapshot = progress.snapshot(now);
+        assert!((snapshot.fps - 10.0).abs() < 0.5, "{snapshot:?}");
+        assert_eq!(snapshot.eta.unwrap().as_secs(), 5);
     }
 
     #[test]

@@ -46,6 +46,11 @@ pub trait FrameSource: Send {
     /// A way to end a blocked [`FrameSource::next_frame`].
     fn halt(&self) -> Halt;
 
+    /// Asked once, after the end: what the user should know of what came, as code and sentence.
+    fn notes(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Asked once, after the end.
     fn completeness(&self) -> Completeness {
         Completeness::Whole
@@ -65,7 +70,7 @@ pub struct SinkReport {
     pub notes: Vec<String>,
 }
 
-/// Where frames go. Dropping a sink that was not finished leaves nothing behind.
+/// Where frames go. Dropping a sink that was not finished leaves nothing behind, unless it says that it keeps pieces.
 pub trait FrameSink: Send {
     /// Takes the next frame.
     ///
@@ -79,6 +84,11 @@ pub trait FrameSink: Send {
     /// The sink's own; nothing stands under the final name then.
     fn finish(self: Box<Self>) -> Result<SinkReport, EngineError>;
 
-    /// A way to end a blocked [`FrameSink::write`].
+    /// True for a sink whose finished pieces stay when the job ends early: a folder of pictures, each whole.
+    fn keeps_pieces(&self) -> bool {
+        false
+    }
+
+    /// A way to end a blocked [`FrameSink::write`] or [`FrameSink::finish`].
     fn halt(&self) -> Halt;
 }

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use kinora_frame::{Frame, ImageDesc, Rational};
+use kinora_frame::{Frame, ImageDesc, Pool, Rational};
 use kinora_media::{ImageSequence, MediaError, Still, write_still};
 
 use crate::{EngineError, FrameSink, FrameSource, Halt, SinkReport};
@@ -18,6 +18,9 @@ pub struct StillsSource {
     image: ImageDesc,
     /// The first picture, which was read to know the size.
     first: Option<Frame>,
+    /// Pictures that had to be made like the first one.
+    converted: Vec<String>,
+    pool: Pool,
     halted: Arc<AtomicBool>,
 }
 
@@ -26,7 +29,7 @@ impl StillsSource {
     ///
     /// # Errors
     /// [`EngineError::NoFrames`] for no pictures, and those of reading.
-    pub fn new(mut sequence: ImageSequence, path: PathBuf) -> Result<Self, EngineError> {
+    pub fn new(mut sequence: ImageSequence, path: PathBuf, pool: Pool) -> Result<Self, EngineError> {
         let Some(first) = sequence.next_frame()? else {
             return Err(EngineError::NoFrames { path });
         };
@@ -35,6 +38,8 @@ impl StillsSource {
             sequence,
             path,
             first: Some(first),
+            converted: Vec::new(),
+            pool,
             halted: Arc::default(),
         })
     }
@@ -75,9 +80,27 @@ impl FrameSource for StillsSource {
         };
         // Pictures of one size may still differ in depth or channels; the plan is made for the first.
         if frame.image.desc() != &self.image {
-            frame.image = kinora_frame::convert(&frame.image, &self.image, &kinora_frame::Pool::default())?;
+            let name = self
+                .sequence
+                .file(frame.index)
+                .and_then(|file| file.file_name())
+                .unwrap_or_default();
+            let found = frame.image.desc().layout;
+            self.converted.push(format!("{} ({found})", name.to_string_lossy()));
+            frame.image = kinora_frame::convert(&frame.image, &self.image, &self.pool)?;
         }
         Ok(Some(frame))
+    }
+
+    fn notes(&self) -> Vec<(&'static str, String)> {
+        if self.converted.is_empty() {
+            return Vec::new();
+        }
+        let layout = self.image.layout;
+        vec![(
+            "input.converted",
+            format!("made {layout} like the first picture: {}", self.converted.join(", ")),
+        )]
     }
 
     fn halt(&self) -> Halt {
@@ -143,6 +166,10 @@ impl FrameSink for StillsSink {
             path: self.folder,
             ..self.written
         })
+    }
+
+    fn keeps_pieces(&self) -> bool {
+        true
     }
 
     fn halt(&self) -> Halt {

@@ -22,6 +22,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) causes: Vec<String>,
     pub(crate) hint: Option<String>,
+    /// The frame it happened on, and its time.
+    pub(crate) frame: Option<Box<(u64, Option<String>)>>,
 }
 
 impl Failure {
@@ -31,6 +33,7 @@ impl Failure {
             message: message.into(),
             causes: Vec::new(),
             hint: None,
+            frame: None,
         }
     }
 
@@ -97,16 +100,34 @@ impl Failure {
             "message": self.message,
             "cause": self.causes.join("; "),
             "hint": self.hint,
+            "frame": self.frame.as_ref().map(|at| at.0),
+            "timecode": self.frame.as_ref().and_then(|at| at.1.clone()),
             "resumable": false,
             "exit": self.exit(),
         })
     }
 }
 
+/// What lies below an error, as far as its own sentence does not say it already.
+fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let said = error.to_string();
+    let mut causes = Vec::new();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        let text = cause.to_string();
+        if !said.contains(&text) && !causes.contains(&text) {
+            causes.push(text);
+        }
+        below = cause.source();
+    }
+    causes
+}
+
 impl From<MediaError> for Failure {
     fn from(error: MediaError) -> Self {
         Self {
             hint: error.hint(),
+            causes: causes(&error),
             ..Self::new(error.code(), error.to_string())
         }
     }
@@ -116,6 +137,7 @@ impl From<ZooError> for Failure {
     fn from(error: ZooError) -> Self {
         Self {
             hint: error.hint(),
+            causes: causes(&error),
             ..Self::new(error.code(), error.to_string())
         }
     }
@@ -125,6 +147,7 @@ impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         Self {
             hint: error.hint(),
+            causes: causes(&error),
             ..Self::new(error.code(), error.to_string())
         }
     }
@@ -134,6 +157,7 @@ impl From<NnError> for Failure {
     fn from(error: NnError) -> Self {
         Self {
             hint: error.hint(),
+            causes: causes(&error),
             ..Self::new(error.code(), error.to_string())
         }
     }
@@ -143,6 +167,7 @@ impl From<PipelineError> for Failure {
     fn from(error: PipelineError) -> Self {
         Self {
             hint: error.hint(),
+            causes: causes(&error),
             ..Self::new(error.code(), error.to_string())
         }
     }
@@ -152,7 +177,11 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         Self {
             hint: error.hint(),
-            causes: error.cause().into_iter().collect(),
+            causes: error.cause().into_iter().chain(causes(&error)).collect(),
+            frame: match &error {
+                EngineError::Pipeline { frame, timecode, .. } => frame.map(|frame| Box::new((frame, timecode.clone()))),
+                _ => None,
+            },
             ..Self::new(error.code(), error.to_string())
         }
     }

@@ -32,7 +32,7 @@ pub(crate) fn raw_mode_is_on() -> bool {
 /// Listens for as long as it lives, and gives the terminal back as it was, also on a panic.
 pub(crate) struct Steering {
     signals: Option<(Handle, JoinHandle<()>)>,
-    keys: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+    keys: Option<Arc<AtomicBool>>,
 }
 
 impl Steering {
@@ -62,7 +62,7 @@ impl Steering {
             let thread = thread::Builder::new()
                 .name("kinora-keys".to_owned())
                 .spawn(move || listen(&control, &console, &flag));
-            thread.ok().map(|thread| (ended, thread))
+            thread.ok().map(|_| ended)
         } else {
             None
         };
@@ -72,9 +72,9 @@ impl Steering {
 
 impl Drop for Steering {
     fn drop(&mut self) {
-        if let Some((ended, thread)) = self.keys.take() {
+        // The thread may be inside a read of a terminal that gives half a key: nobody waits for it.
+        if let Some(ended) = self.keys.take() {
             ended.store(true, Ordering::Relaxed);
-            let _ = thread.join();
         }
         if RAW.swap(false, Ordering::Relaxed) {
             let _ = disable_raw_mode();
@@ -89,18 +89,23 @@ impl Drop for Steering {
 fn listen(control: &Control, console: &Console, ended: &AtomicBool) {
     while !ended.load(Ordering::Relaxed) {
         // The wait bounds how long the end of a job waits for this thread.
-        if !poll(Duration::from_millis(50)).unwrap_or(false) {
-            continue;
+        match poll(Duration::from_millis(50)) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            // The terminal is gone: there is nobody to listen to.
+            Err(_) => return,
         }
         let Ok(Event::Key(key)) = read() else { continue };
         if key.kind != KeyEventKind::Press {
             continue;
         }
+        // A plain letter only: a terminal that closes may send control characters.
+        let plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         match key.code {
             KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => control.stop(),
-            KeyCode::Char('q') => control.stop(),
-            KeyCode::Char('p' | ' ') => control.toggle_pause(),
-            KeyCode::Char('?') => console.say("p pause or resume, q stop (twice: at once), ? these keys"),
+            KeyCode::Char('q') if plain => control.stop(),
+            KeyCode::Char('p') if plain => control.toggle_pause(),
+            KeyCode::Char('?') if plain => console.say("p pause or resume, q stop (twice: at once), ? these keys"),
             _ => {}
         }
     }

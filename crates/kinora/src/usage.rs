@@ -43,8 +43,9 @@ fn explain(error: &clap::Error) -> Failure {
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
-    let command = std::env::args()
+    let command = std::env::args_os()
         .nth(1)
+        .and_then(|word| word.into_string().ok())
         .filter(|word| Cli::command().find_subcommand(word).is_some())
         .map_or_else(|| "kinora".to_owned(), |word| format!("kinora {word}"));
     let help = format!("{command} --help");

@@ -18,7 +18,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::MediaError;
+use crate::{MediaError, activity::Activity};
 
 /// Bytes of stderr that are kept: the last ones.
 pub(crate) const LOG_BYTES: usize = 64 << 10;
@@ -26,8 +26,24 @@ pub(crate) const LOG_BYTES: usize = 64 << 10;
 const LAST_LINES: usize = 20;
 /// Pipe size asked for; the kernel may give less.
 const PIPE_BYTES: usize = 1 << 20;
-/// Environment that a child keeps; everything else is cleared.
-const KEPT_ENVIRONMENT: [&str; 3] = ["PATH", "HOME", "LD_LIBRARY_PATH"];
+/// Environment that a child keeps; everything else is cleared. Besides programs and libraries it is where temporary files
+/// go and which device and driver a hardware encoder takes.
+const KEPT_ENVIRONMENT: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "LIBVA_DRIVER_NAME",
+    "LIBVA_DRIVERS_PATH",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+];
+
+/// Messages and numbers are read: always those of the C locale.
+const LOCALE: (&str, &str) = ("LC_ALL", "C");
 
 /// Tells glibc to keep what a child frees: a raw picture is megabytes, and giving each back to the kernel and faulting the
 /// next one in costs more than copying it. Other allocators do not read these.
@@ -35,6 +51,14 @@ const KEEP_FREED_MEMORY: [(&str, &str); 2] = [
     ("MALLOC_MMAP_THRESHOLD_", "1073741824"),
     ("MALLOC_TRIM_THRESHOLD_", "268435456"),
 ];
+
+/// The whole environment of a child, from what `ours` answers.
+fn environment(ours: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, OsString)> {
+    let kept = KEPT_ENVIRONMENT.iter().filter_map(|name| Some((*name, ours(name)?)));
+    let fixed = KEEP_FREED_MEMORY.iter().chain([&LOCALE]);
+    kept.chain(fixed.map(|(name, value)| (*name, (*value).into())))
+        .collect()
+}
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -137,6 +161,9 @@ pub(crate) struct Start<'a> {
     pub(crate) stop: &'a Stop,
     /// Longest time without a byte from or to the child.
     pub(crate) stall: Duration,
+    /// A child that is at work by its processor time and bytes may be silent for longer: one that encodes, or that copies a
+    /// whole film.
+    pub(crate) patient: bool,
     pub(crate) log_bytes: usize,
     pub(crate) lines: Option<LineFilter>,
     /// Most bytes of address space, where the system can hold a process to it.
@@ -152,6 +179,7 @@ impl<'a> Start<'a> {
             stdin: false,
             stop,
             stall,
+            patient: false,
             log_bytes: LOG_BYTES,
             lines: None,
             memory: None,
@@ -166,12 +194,7 @@ impl<'a> Start<'a> {
         command
             .args(&self.args)
             .env_clear()
-            .envs(
-                KEPT_ENVIRONMENT
-                    .iter()
-                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
-            )
-            .envs(KEEP_FREED_MEMORY)
+            .envs(environment(|name| std::env::var_os(name)))
             .stdin(if self.stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -198,13 +221,17 @@ impl<'a> Start<'a> {
             let lines = self.lines;
             std::thread::spawn(move || drain(stderr, &owned, lines))
         });
+        let patience = Patience {
+            stall: self.stall,
+            group: self.patient.then_some(owned.pid),
+        };
         Ok(ChildProcess {
-            stdin: stdin.map(|pipe| Pipe::new(pipe, self.stall)),
-            stdout: stdout.map(|pipe| Pipe::new(pipe, self.stall)),
+            stdin: stdin.map(|pipe| Pipe::new(pipe, patience)),
+            stdout: stdout.map(|pipe| Pipe::new(pipe, patience)),
             owned,
             log,
             task: self.task,
-            stall: self.stall,
+            patience,
             stop: self.stop.clone(),
         })
     }
@@ -290,7 +317,7 @@ pub(crate) struct ChildProcess {
     owned: Arc<Owned>,
     log: Option<JoinHandle<()>>,
     task: &'static str,
-    stall: Duration,
+    patience: Patience,
     stop: Stop,
 }
 
@@ -298,7 +325,7 @@ impl ChildProcess {
     /// Waits for the end and reaps; after it the log is whole.
     pub(crate) fn finish(&mut self) -> Result<ExitStatus, MediaError> {
         self.stdin = None;
-        if !wait_exit(self.owned.pid, self.stall) {
+        if !wait_exit(self.owned.pid, self.patience) {
             self.owned.kill();
             self.reap();
             return Err(self.stalled());
@@ -352,7 +379,7 @@ impl ChildProcess {
     fn stalled(&self) -> MediaError {
         MediaError::ToolStalled {
             task: self.task,
-            seconds: self.stall.as_secs(),
+            seconds: self.patience.stall.as_secs(),
             last_lines: self.last_lines(),
         }
     }
@@ -381,21 +408,51 @@ pub(crate) fn last_lines(log: &str) -> String {
 }
 
 #[cfg(target_os = "linux")]
-fn wait_exit(pid: u32, limit: Duration) -> bool {
+fn wait_exit(pid: u32, patience: Patience) -> bool {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return true;
     };
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(handle) => ready(handle.as_fd(), PollFlags::IN, limit).unwrap_or(true),
+        Ok(handle) => patience.wait(handle.as_fd(), PollFlags::IN).unwrap_or(true),
         // It has been reaped, or the kernel is too old to say: waiting in the ordinary way ends either.
         Err(_) => true,
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn wait_exit(_pid: u32, _limit: Duration) -> bool {
+fn wait_exit(_pid: u32, _patience: Patience) -> bool {
     true
+}
+
+/// How long to wait for a child.
+#[derive(Clone, Copy)]
+struct Patience {
+    stall: Duration,
+    /// Process group that is waited for as long as it works.
+    group: Option<u32>,
+}
+
+impl Patience {
+    /// False when the time is up.
+    fn wait(self, fd: BorrowedFd<'_>, flags: PollFlags) -> io::Result<bool> {
+        let Some(group) = self.group else {
+            return ready(fd, flags, self.stall);
+        };
+        // Most waits are over at once: what the group does is looked at only after a while.
+        if ready(fd, flags, self.stall / 8)? {
+            return Ok(true);
+        }
+        let mut activity = Activity::of(group);
+        loop {
+            if ready(fd, flags, self.stall)? {
+                return Ok(true);
+            }
+            if !activity.goes_on(self.stall) {
+                return Ok(false);
+            }
+        }
+    }
 }
 
 fn ready(fd: BorrowedFd<'_>, flags: PollFlags, limit: Duration) -> io::Result<bool> {
@@ -412,25 +469,26 @@ fn ready(fd: BorrowedFd<'_>, flags: PollFlags, limit: Duration) -> io::Result<bo
     }
 }
 
-/// Our end of a pipe: never blocks longer than the stall limit, so that no clock and no watching thread is needed.
+/// Our end of a pipe: never blocks longer than the stall limit, or than a patient child works, so that no clock and no
+/// watching thread is needed.
 pub(crate) struct Pipe<P> {
     pipe: P,
-    stall: Duration,
+    patience: Patience,
 }
 
 impl<P: AsFd> Pipe<P> {
-    fn new(pipe: P, stall: Duration) -> Self {
+    fn new(pipe: P, patience: Patience) -> Self {
         if let Ok(flags) = rustix::fs::fcntl_getfl(&pipe) {
             // Both may be refused: then reads block in the ordinary way, and the pipe is smaller.
             let _ = rustix::fs::fcntl_setfl(&pipe, flags | rustix::fs::OFlags::NONBLOCK);
         }
         #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_BYTES);
-        Self { pipe, stall }
+        Self { pipe, patience }
     }
 
     fn wait(&self, flags: PollFlags) -> io::Result<()> {
-        if ready(self.pipe.as_fd(), flags, self.stall)? {
+        if self.patience.wait(self.pipe.as_fd(), flags)? {
             Ok(())
         } else {
             Err(io::ErrorKind::TimedOut.into())
@@ -461,5 +519,45 @@ impl<P: AsFd + Write> Write for Pipe<P> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_keeps_its_device_and_its_folders_and_never_our_locale() {
+        let ours = |name: &str| Some(OsString::from(format!("our {name}")));
+        let found = environment(ours);
+        for name in [
+            "PATH",
+            "TMPDIR",
+            "XDG_RUNTIME_DIR",
+            "CUDA_VISIBLE_DEVICES",
+            "NVIDIA_VISIBLE_DEVICES",
+            "LIBVA_DRIVER_NAME",
+            "LIBVA_DRIVERS_PATH",
+            "ROCR_VISIBLE_DEVICES",
+            "HIP_VISIBLE_DEVICES",
+        ] {
+            assert!(found.contains(&(name, format!("our {name}").into())), "{name}");
+        }
+        assert!(found.contains(&("LC_ALL", "C".into())));
+        assert!(!found.iter().any(|(name, _)| *name == "LANG"));
+        assert!(!environment(|_| None).iter().any(|(name, _)| *name == "TMPDIR"));
+    }
+
+    #[test]
+    fn nothing_else_reaches_a_child() {
+        let stop = Stop::default();
+        let start = Start::new(Path::new("/usr/bin/env"), "test", &stop, Duration::from_secs(30));
+        let said = String::from_utf8(start.capture(1 << 20).unwrap().stdout).unwrap();
+        let allowed = environment(|_| Some(OsString::new()));
+        for line in said.lines() {
+            let name = line.split('=').next().unwrap();
+            assert!(allowed.iter().any(|(allowed, _)| *allowed == name), "{line}");
+        }
+        assert!(said.contains("LC_ALL=C\n"), "{said}");
     }
 }

@@ -67,8 +67,6 @@ struct Tool {
     version_text: String,
     encoders: Table,
     decoders: Table,
-    filters: Table,
-    muxers: Table,
 }
 
 /// Names of one of FFmpeg's tables, asked for at first need. A program that does not answer has none of them.
@@ -139,8 +137,6 @@ impl Ffmpeg {
             version_text,
             encoders: Table::default(),
             decoders: Table::default(),
-            filters: Table::default(),
-            muxers: Table::default(),
             program,
         })))
     }
@@ -188,18 +184,6 @@ impl Ffmpeg {
     #[must_use]
     pub fn has_decoder(&self, name: &str) -> bool {
         self.0.decoders.has(&self.0.program, "-decoders", name)
-    }
-
-    /// True when it was built with this filter.
-    #[must_use]
-    pub fn has_filter(&self, name: &str) -> bool {
-        self.0.filters.has(&self.0.program, "-filters", name)
-    }
-
-    /// True when it was built with this muxer.
-    #[must_use]
-    pub fn has_muxer(&self, name: &str) -> bool {
-        self.0.muxers.has(&self.0.program, "-muxers", name)
     }
 }
 
@@ -291,7 +275,6 @@ fn names(table: &str) -> BTreeSet<String> {
         .lines()
         .filter(|line| line.starts_with(' ') && !line.contains(" = "))
         .filter_map(|line| line.split_whitespace().nth(1))
-        .flat_map(|name| name.split(','))
         .map(str::to_owned)
         .collect()
 }
@@ -379,6 +362,5 @@ mod tests {
             "Encoders:\n V..... = Video\n ------\n V....D libx264              H.264 (codec h264)\n A....D aac   AAC\n";
         assert!(names(table).contains("libx264") && names(table).contains("aac"));
         assert!(!names(table).contains("="));
-        assert!(names("  E matroska,webm   Matroska\n").contains("webm"));
     }
 }

@@ -117,6 +117,12 @@ pub fn read_still(path: &Path, pool: &Pool, max_pixels: u64) -> Result<Still, Me
     if components == Some(4) {
         return Err(unsupported(path, "a CMYK JPEG"));
     }
+    if components.is_some() && !jpeg_ends(&mut file).map_err(|source| MediaError::io("reading", path, source))? {
+        return Err(MediaError::InputUnreadable {
+            path: path.to_path_buf(),
+            cause: "the JPEG is cut off: its end marker is missing".to_owned(),
+        });
+    }
     let mut reader = ImageReader::new(file)
         .with_guessed_format()
         .map_err(|source| MediaError::io("reading", path, source))?;
@@ -151,6 +157,34 @@ pub fn read_still(path: &Path, pool: &Pool, max_pixels: u64) -> Result<Still, Me
         image: into_image(path, picture, pool)?,
         icc_profile,
     })
+}
+
+/// Whether an end marker follows the first picture data of a JPEG: the decoder paints what is missing grey without a
+/// word. A marker inside the data would be stuffed, and thumbnails lie before it. Leaves the reader at its start.
+fn jpeg_ends(file: &mut BufReader<File>) -> std::io::Result<bool> {
+    let mut before = 0u8;
+    let mut in_data = false;
+    let mut ends = false;
+    let mut chunk = Vec::with_capacity(64 << 10);
+    'file: loop {
+        chunk.clear();
+        if Read::take(&mut *file, 64 << 10).read_to_end(&mut chunk)? == 0 {
+            break;
+        }
+        for &byte in &chunk {
+            match (before, byte) {
+                (0xff, 0xda) => in_data = true,
+                (0xff, 0xd9) if in_data => {
+                    ends = true;
+                    break 'file;
+                }
+                _ => {}
+            }
+            before = byte;
+        }
+    }
+    file.rewind()?;
+    Ok(ends)
 }
 
 /// Writes a picture under its final name once it is whole. Returns its bytes.

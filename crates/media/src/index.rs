@@ -25,7 +25,7 @@ pub struct PacketIndex {
     base_den: i64,
     /// Ticks, rising.
     pts: Vec<i64>,
-    /// Ticks that each stands, 0 where not stated.
+    /// Ticks that each packet states, 0 where none.
     durations: Vec<i64>,
     /// Ticks of key packets, rising; also of ones that are not shown.
     keys: Vec<i64>,
@@ -94,12 +94,16 @@ impl PacketIndex {
             .is_ok_and(|pts| self.keys.binary_search(&pts.ticks).is_ok())
     }
 
-    /// How long the frame at exactly this time stands.
+    /// How long the frame at exactly this time stands: until the next one, and the last as long as its packet states. The
+    /// lengths that other packets state are not asked: in MP4 they are steps in decoding order.
     #[must_use]
     pub fn duration_of(&self, pts: Timestamp) -> Option<Timestamp> {
         let pts = pts.rescale_exact(self.base()).ok()?;
         let at = self.pts.binary_search(&pts.ticks).ok()?;
-        let ticks = *self.durations.get(at)?;
+        let ticks = match self.pts.get(at + 1) {
+            Some(next) => next.checked_sub(pts.ticks)?,
+            None => *self.durations.get(at)?,
+        };
         (ticks > 0).then(|| Timestamp::new(ticks, self.base()))
     }
 
@@ -146,6 +150,19 @@ impl Ffmpeg {
     /// # Errors
     /// [`MediaError::InputMissing`], [`MediaError::InputUnreadable`], [`MediaError::Stopped`] and those of the child.
     pub fn packet_index(&self, path: &Path, stream: usize, stop: &Stop) -> Result<PacketIndex, MediaError> {
+        self.index_of(path, &format!("0:{stream}"), stop)
+    }
+
+    /// [`Ffmpeg::packet_index`] of the first video stream that is no cover art, which is the one that
+    /// [`MediaInfo::video`](crate::MediaInfo::video) names: for reading while the file is still being probed.
+    ///
+    /// # Errors
+    /// As [`Ffmpeg::packet_index`].
+    pub fn main_packet_index(&self, path: &Path, stop: &Stop) -> Result<PacketIndex, MediaError> {
+        self.index_of(path, "0:V:0", stop)
+    }
+
+    fn index_of(&self, path: &Path, map: &str, stop: &Stop) -> Result<PacketIndex, MediaError> {
         check_input(path)?;
         if crate::animation::is_webp(path) {
             return Ok(PacketIndex::of_times(&crate::animation::times(path)?));
@@ -154,10 +171,9 @@ impl Ffmpeg {
         start.args = common("error");
         start.args.push("-copyts".into());
         start.args.extend(input_file(path)?);
-        let map = format!("0:{stream}");
         start
             .args
-            .extend(["-map", &map, "-c", "copy", "-f", "framecrc", "pipe:1"].map(Into::into));
+            .extend(["-map", map, "-c", "copy", "-f", "framecrc", "pipe:1"].map(Into::into));
         let mut child = start.spawn()?;
         let mut packets = Packets::default();
         if let Some(stdout) = child.stdout.take() {
@@ -281,13 +297,15 @@ mod tests {
             "#tb 0: 1/1000",
             "0, -80, -40, 40, 100, 0x1, F=0x5",
             "0, -40, 0, 40, 100, 0x1",
-            "0, 0, 80, 40, 100, 0x1, F=0x0",
+            "0, 0, 80, 30, 100, 0x1, F=0x0",
             "0, 40, 40, 20, 100, 0x1, F=0x0, S=1, 8, 0x2",
         ]);
         assert_eq!(index.times().map(|time| time.ticks).collect::<Vec<_>>(), [0, 40, 80]);
         let base = index.base();
         assert!(index.is_key(Timestamp::new(0, base)) && !index.is_key(Timestamp::new(40, base)));
-        assert_eq!(index.duration_of(Timestamp::new(40, base)).unwrap().ticks, 20);
+        assert_eq!(index.duration_of(Timestamp::new(40, base)).unwrap().ticks, 40);
+        assert_eq!(index.duration_of(Timestamp::new(80, base)).unwrap().ticks, 30);
+        assert_eq!(index.duration_of(Timestamp::new(41, base)), None);
         assert_eq!(index.frame_at(Timestamp::new(79, base)), Some(1));
         assert_eq!(index.frame_at(Timestamp::new(-1, base)), None);
         assert_eq!(index.key_before(Timestamp::new(80, base), 1).unwrap().ticks, -40);

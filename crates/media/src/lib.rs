@@ -1,6 +1,7 @@
 //! Video, image and audio files in and out, through FFmpeg child processes and NUT.
 #![warn(missing_docs)]
 
+mod activity;
 mod animation;
 mod child;
 mod clock;
@@ -17,10 +18,10 @@ mod verify;
 
 pub use animation::is_animation;
 pub use child::Stop;
-pub use decode::{Completeness, DecodeOptions, Decoder, Deinterlace, MAX_PIXELS, SizeChange, StartAt};
+pub use decode::{Completeness, DecodeOptions, Decoder, Deinterlace, MAX_PIXELS, SizeChange, StartAt, Verdict};
 pub use encode::{
-    Audio, Container, ENCODER_PRESETS, EncodeSettings, Encoder, EncoderPreset, HdrParameters, Note, OddSize, Piece,
-    Quality, Subtitles, VideoFormat, Written, encoder_preset,
+    Audio, Container, ENCODER_PRESETS, EncodeSettings, Encoder, EncoderPreset, HdrParameters, Note, OddSize, PartFile,
+    Piece, Quality, Subtitles, VideoFormat, Written, encoder_preset,
 };
 pub use error::MediaError;
 pub use ffmpeg::{Ffmpeg, FfmpegSearch, FfmpegVersion};

@@ -31,19 +31,46 @@ impl Ffmpeg {
         color: Option<ColorSpec>,
         stop: &Stop,
     ) -> Result<Verified, MediaError> {
-        let info = self.probe_with(path, stop)?;
+        self.verify_times(path, written, color, false, stop)
+    }
+
+    /// As [`Ffmpeg::verify`]; with `moved` all times may be later by the same amount.
+    pub(crate) fn verify_times(
+        &self,
+        path: &Path,
+        written: &[Timestamp],
+        color: Option<ColorSpec>,
+        moved: bool,
+        stop: &Stop,
+    ) -> Result<Verified, MediaError> {
+        let animation = crate::animation::is_webp(path);
+        let (info, times) = std::thread::scope(|scope| {
+            let index = (!animation).then(|| scope.spawn(|| self.main_packet_index(path, stop)));
+            let info = self.probe_container(path, stop);
+            (
+                info,
+                index.map(|index| index.join().unwrap_or(Err(MediaError::Stopped))),
+            )
+        });
+        let info = info?;
         let differs = |what: String| MediaError::Verify {
             path: path.to_path_buf(),
             what,
         };
-        let (stream, facts) = info.video().ok_or_else(|| differs("it has no picture".to_owned()))?;
+        let (_, facts) = info.video().ok_or_else(|| differs("it has no picture".to_owned()))?;
         let container = Container::of(path).unwrap_or(Container::Matroska);
-        let read: Vec<Timestamp> = if info.container == crate::animation::WEBP {
-            crate::animation::times(path)?
-        } else {
-            self.packet_index(path, stream.index, stop)?.times().collect()
+        let read: Vec<Timestamp> = match times {
+            Some(index) => index?.times().collect(),
+            None => crate::animation::times(path)?,
         };
-        if read.len() != written.len() {
+        // The encoder of animated WebP lets an equal picture stand longer instead of writing it again.
+        let merges = container == Container::WebP;
+        let enough = if merges {
+            (1..=written.len()).contains(&read.len())
+        } else {
+            read.len() == written.len()
+        };
+        if !enough {
             return Err(differs(format!(
                 "expected {} frames, found {}",
                 written.len(),
@@ -52,8 +79,26 @@ impl Ffmpeg {
         }
         let mut written = written.to_vec();
         written.sort_unstable();
+        if merges && let (Some(zero), Some(first)) = (written.first().copied(), read.first().copied()) {
+            // Each picture that is there must have been written at its time; both lists rise.
+            let mut wanted = read.iter().map(|time| since(*time, first)).peekable();
+            let milli = Rational::new(1, 1000).unwrap_or(Rational::ONE);
+            written.retain(|time| {
+                let meets = wanted
+                    .peek()
+                    .is_some_and(|wanted| distance(since(*time, zero), *wanted).is_some_and(|apart| apart <= milli));
+                if meets {
+                    wanted.next();
+                }
+                meets
+            });
+            if wanted.peek().is_some() {
+                return Err(differs("it has a picture at a time when none was written".to_owned()));
+            }
+        }
         let early = written.first().is_some_and(|first| first.ticks < 0);
-        let relative = matches!(container, Container::Gif | Container::WebP) || early && container.starts_at_zero();
+        let relative =
+            moved || matches!(container, Container::Gif | Container::WebP) || early && container.starts_at_zero();
         let tolerance = match container.rounds_to() {
             0 => Rational::from_wide(0, 1),
             per_second => Rational::from_wide(1, i128::from(per_second)),

@@ -151,6 +151,22 @@ pub enum ModelError {
         /// What was given.
         found: String,
     },
+    /// Memory that does not hold the smallest tile of a model.
+    #[error(
+        "a tile of {width}x{height} needs {} MiB for the network's values; {} MiB are left for them",
+        needed.div_ceil(1 << 20),
+        available >> 20
+    )]
+    NoRoom {
+        /// Columns of the smallest tile.
+        width: usize,
+        /// Its rows.
+        height: usize,
+        /// Bytes of its values.
+        needed: u64,
+        /// Bytes there are.
+        available: u64,
+    },
     /// The network underneath.
     #[error(transparent)]
     Nn(#[from] NnError),
@@ -175,6 +191,7 @@ impl ModelError {
             Self::CustomDomain { .. } => "model.onnx.custom-domain",
             Self::NotImageToImage { .. } => "model.not-image-to-image",
             Self::BadInput { .. } => "model.bad-input",
+            Self::NoRoom { .. } => "device.out_of_memory",
             Self::Nn(inner) => inner.code(),
         }
     }
@@ -191,6 +208,7 @@ impl ModelError {
             Self::Int8Unsupported { .. } => "use the f16 or f32 version of this model".into(),
             Self::ExternalData { .. } => "keep the weights beside the model, as plain files in the same folder".into(),
             Self::CustomDomain { .. } => "export the model with standard operators only".into(),
+            Self::NoRoom { .. } => "give more with --memory, or use fewer workers or a smaller network".into(),
             Self::Nn(inner) => return inner.hint(),
             _ => return None,
         })

@@ -1,5 +1,6 @@
 //! A network that turns a picture into a picture, whatever file it came from.
 
+mod cancel;
 mod geometry;
 mod network;
 mod reach;
@@ -8,13 +9,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use cancel::Runs;
 use geometry::Fit;
 pub(crate) use geometry::reflect;
 use kinora_nn::{
-    DType, Elements, ElementsMut, ExecutionReport, LoadOptions, Net, Runtime, TensorView, TensorViewMut, WeightCache,
-    element_count,
+    DType, Elements, ElementsMut, ExecutableCache, ExecutionReport, LoadOptions, Net, Runtime, TensorView,
+    TensorViewMut, WeightCache, element_count,
 };
-use network::Network;
+use network::{Load, Network};
 
 use crate::error::{ModelError, Result};
 use crate::{ImageModelSpec, ModelSource, ncnn};
@@ -39,6 +41,7 @@ pub const CHANNELS: usize = 3;
 pub struct ImageModel {
     network: Network,
     add_nearest: bool,
+    runs: Runs,
     fits: Mutex<HashMap<(usize, usize), Fit>>,
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -53,10 +56,11 @@ struct Scratch {
 }
 
 impl ImageModel {
-    /// Reads the files, loads the network and finds out how its output lies over its input.
+    /// Reads the files, loads the network and finds out how its output lies over its input. For a caller that loads one
+    /// model; see [`ImageModel::open_shared`].
     ///
-    /// `cache_dir` holds what is made from the files once: f32 weights, and packed networks unless `options.cache` names
-    /// another folder for them. Sizes of an ONNX file are found by running it on small gray pictures.
+    /// # Errors
+    /// As [`ImageModel::open_shared`].
     pub fn open(
         source: &ModelSource,
         spec: &ImageModelSpec,
@@ -64,22 +68,51 @@ impl ImageModel {
         options: &LoadOptions,
         cache_dir: &Path,
     ) -> Result<Self> {
+        Self::open_shared(source, spec, runtime, options, cache_dir, &ExecutableCache::new())
+    }
+
+    /// As [`ImageModel::open`], with the executables of `executables`: a network that somebody has loaded from it with
+    /// the same options, and still holds, is not loaded again. Its executables are then shared, so that all holders
+    /// together run as many calls at once as `options.workers` says.
+    ///
+    /// `cache_dir` holds what is made from the files once: f32 weights, and packed networks unless `options.cache` names
+    /// another folder for them. Sizes of an ONNX file are found by running it on small gray pictures.
+    ///
+    /// # Errors
+    /// Files that cannot be read or are no image-to-image network, and what [`kinora_nn::Executable::load`] says.
+    pub fn open_shared(
+        source: &ModelSource,
+        spec: &ImageModelSpec,
+        runtime: &Runtime,
+        options: &LoadOptions,
+        cache_dir: &Path,
+        executables: &ExecutableCache,
+    ) -> Result<Self> {
         let options = &LoadOptions {
             cache: Some(options.cache.clone().unwrap_or_else(|| cache_dir.join("packed"))),
             ..options.clone()
+        };
+        let load = Load {
+            spec,
+            runtime,
+            options,
+            executables,
         };
         let network = match source {
             ModelSource::Ncnn { param, bin } => {
                 let cache = WeightCache::new(&cache_dir.join("weights"));
                 let net = ncnn::load(param, bin, spec.input.as_deref(), spec.output.as_deref(), &cache)?;
-                Network::from_net(net, param, spec, runtime, options)?
+                Network::from_net(net, param, &load)?
             }
-            ModelSource::Onnx(path) => Network::from_file(path, spec, runtime, options)?,
+            ModelSource::Onnx(path) => Network::from_file(path, &load)?,
         };
         Ok(Self::around(network, spec))
     }
 
     /// Loads a network that is already built; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`ImageModel::open_shared`].
     pub fn from_net(
         net: Net,
         path: &Path,
@@ -87,16 +120,20 @@ impl ImageModel {
         runtime: &Runtime,
         options: &LoadOptions,
     ) -> Result<Self> {
-        Ok(Self::around(
-            Network::from_net(net, path, spec, runtime, options)?,
+        let load = Load {
             spec,
-        ))
+            runtime,
+            options,
+            executables: &ExecutableCache::new(),
+        };
+        Ok(Self::around(Network::from_net(net, path, &load)?, spec))
     }
 
     fn around(network: Network, spec: &ImageModelSpec) -> Self {
         Self {
             network,
             add_nearest: spec.add_nearest,
+            runs: Runs::default(),
             fits: Mutex::default(),
             scratch: Mutex::default(),
         }
@@ -144,9 +181,11 @@ impl ImageModel {
         self.network.net()
     }
 
-    /// Ends all runs.
+    /// Ends this model's runs, those in progress and those to come, from another thread: they return
+    /// [`kinora_nn::NnError::Cancelled`]. Runs of other models that share its executables go on. How soon a run in
+    /// progress ends is the provider's matter: see [`kinora_nn::Canceller`].
     pub fn cancel(&self) {
-        self.network.pool.cancel();
+        self.runs.cancel();
     }
 
     /// Bytes of the largest set of values that are alive at once in a run of a size: what its memory grows by. For a
@@ -176,6 +215,7 @@ impl ImageModel {
     ///
     /// Any size of at least one pixel works: what the network needs around the picture is mirrored and cut off again.
     pub fn run(&self, input: &[f32], size: PictureSize, output: &mut [f32]) -> Result<()> {
+        self.runs.check()?;
         let planes = self.check(input, size, output)?;
         let fit = self.fit(size.height, size.width)?;
         let mut scratch = self
@@ -342,16 +382,18 @@ impl ImageModel {
         };
         let input = TensorView { shape: shape_in, data };
         let mut executable = self.network.pool.lease();
-        if self.network.output == DType::U8 {
-            output_bytes.resize(output.len(), 0);
-            let data = ElementsMut::U8(output_bytes);
-            executable.run(&[input], &mut [TensorViewMut { shape: shape_out, data }])?;
-            for (value, byte) in output.iter_mut().zip(output_bytes.iter()) {
-                *value = f32::from(*byte) / 255.0;
+        self.runs.run(&mut executable, |executable| {
+            if self.network.output == DType::U8 {
+                output_bytes.resize(output.len(), 0);
+                let data = ElementsMut::U8(output_bytes);
+                executable.run(&[input], &mut [TensorViewMut { shape: shape_out, data }])?;
+                for (value, byte) in output.iter_mut().zip(output_bytes.iter()) {
+                    *value = f32::from(*byte) / 255.0;
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
-        Ok(executable.run(&[input], &mut [TensorViewMut::f32(shape_out, output)])?)
+            Ok(executable.run(&[input], &mut [TensorViewMut::f32(shape_out, output)])?)
+        })
     }
 }
 

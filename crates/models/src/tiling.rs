@@ -1,10 +1,11 @@
 //! Running a network over a picture in tiles, so that memory does not grow with the picture.
 //!
 //! All tiles of a picture have one size, so the runtime sees one shape. For networks that halve their picture, tile and
-//! overlap are made a little larger so that every tile starts at a multiple of the network's alignment. In crop mode every tile gives what lies more than
-//! half the overlap from its inner edges; the result equals the untiled one as soon as half the overlap is at least the
-//! network's receptive radius. Feather mode blends the overlaps instead: it is not exact, and hides the seams of
-//! networks that look at all of their input (global pooling), which no overlap makes exact.
+//! overlap are made a little larger so that every tile starts at a multiple of the network's alignment. In crop mode
+//! every tile gives what lies more than half the overlap from its inner edges; the result equals the untiled one as soon
+//! as half the overlap is at least the network's receptive radius. Feather mode blends the overlaps instead: it is not
+//! exact, and hides the seams of networks that look at all of their input (global pooling), which no overlap makes exact.
+//! [`Tiling::for_model`] and [`Tiling::for_memory`] take the crop where it is exact and the feather everywhere else.
 
 use kinora_nn::element_count;
 
@@ -28,8 +29,10 @@ pub struct Tiling {
     pub height: usize,
     /// Columns of a tile.
     pub width: usize,
-    /// Pixels that neighbours share; less than both sides.
-    pub overlap: usize,
+    /// Rows that a tile shares with the one below; less than `height` where the picture is cut that way.
+    pub overlap_y: usize,
+    /// Columns that a tile shares with the one at its right; less than `width` where the picture is cut that way.
+    pub overlap_x: usize,
     /// What happens with them.
     pub blend: Blend,
 }
@@ -68,66 +71,195 @@ fn aligned(size: usize, tile: usize, overlap: usize, align: usize) -> (usize, us
     }
 }
 
+/// Overlap of networks whose reach is not known; it is blended.
+const BLENDED_OVERLAP: usize = 32;
+/// Smallest side of tiles that are chosen by memory.
+const SMALLEST: usize = 64;
+/// Steps in which tiles grow into the memory.
+const GROWTH: usize = 32;
+
+/// Overlap with which a model's tiles are exact; for networks without a receptive radius the one that is blended.
+fn wanted_overlap(model: &ImageModel) -> usize {
+    model.receptive_radius().map_or(BLENDED_OVERLAP, |radius| 2 * radius)
+}
+
 impl Tiling {
-    /// Square tiles.
+    /// Square tiles, cropped.
     pub fn square(tile: usize, overlap: usize) -> Self {
         Self {
             height: tile,
             width: tile,
-            overlap,
+            overlap_y: overlap,
+            overlap_x: overlap,
             blend: Blend::Crop,
         }
     }
 
-    /// The largest tiles whose run stays within `bytes` of activations, with the overlap that makes them exact. `None`
-    /// when the whole picture fits. Networks without a receptive radius get an overlap of 32 pixels and feathering.
-    pub fn for_memory(model: &ImageModel, size: PictureSize, bytes: u64) -> Result<Option<Self>> {
-        if let Some((height, width)) = model.fixed_size() {
-            let overlap = model
-                .receptive_radius()
-                .map_or(32, |r| 2 * r)
-                .min(height.min(width) / 2);
-            return Ok(Some(Self {
-                height,
-                width,
-                overlap,
-                blend: blend_of(model),
-            }));
-        }
-        let fits = |height: usize, width: usize| -> Result<bool> {
-            Ok(model.activation_bytes(PictureSize {
+    /// Tiles of `height` rows and `width` columns, or of the only size the model takes. `None` when one tile holds the
+    /// whole picture.
+    ///
+    /// The overlap is `overlap`, or else what makes the tiles exact, but at most half a tile; an axis along which the
+    /// picture is not cut has none. Tiles that are not exact are blended; [`Tiling::is_exact`] tells.
+    pub fn for_model(
+        model: &ImageModel,
+        size: PictureSize,
+        (height, width): (usize, usize),
+        overlap: Option<usize>,
+    ) -> Option<Self> {
+        let (height, width) = match model.fixed_size() {
+            Some(fixed) if fixed == (size.height, size.width) => return None,
+            Some(fixed) => fixed,
+            None if height >= size.height && width >= size.width => return None,
+            None => (height.min(size.height), width.min(size.width)),
+        };
+        let along = |side: usize, tile: usize| match overlap {
+            _ if tile >= side => 0,
+            Some(overlap) => overlap.min(tile.saturating_sub(1)),
+            None => wanted_overlap(model).min(tile / 2),
+        };
+        let cropped = Self {
+            height,
+            width,
+            overlap_y: along(size.height, height),
+            overlap_x: along(size.width, width),
+            blend: Blend::Crop,
+        };
+        let blend = if cropped.is_exact(model, size) {
+            Blend::Crop
+        } else {
+            Blend::Feather
+        };
+        Some(Self { blend, ..cropped })
+    }
+
+    /// The largest tiles whose run stays within `bytes` of activations. `None` when the whole picture fits. Tiles are
+    /// exact if the memory allows it and blended otherwise, as [`Tiling::for_model`] does it.
+    ///
+    /// # Errors
+    /// [`ModelError::NoRoom`] when not even tiles of 64 x 64 pixels fit, or those that `overlap` needs, or the only size
+    /// that the model takes.
+    pub fn for_memory(
+        model: &ImageModel,
+        size: PictureSize,
+        bytes: u64,
+        overlap: Option<usize>,
+    ) -> Result<Option<Self>> {
+        let needed = |height: usize, width: usize| {
+            model.activation_bytes(PictureSize {
                 batch: size.batch,
                 height,
                 width,
-            })? <= bytes)
+            })
         };
-        if fits(size.height, size.width)? {
+        let no_room = |height, width, needed| ModelError::NoRoom {
+            width,
+            height,
+            needed,
+            available: bytes,
+        };
+        if let Some((height, width)) = model.fixed_size() {
+            let needed = needed(height, width)?;
+            if needed > bytes {
+                return Err(no_room(height, width, needed));
+            }
+            return Ok(Self::for_model(model, size, (height, width), overlap));
+        }
+        if needed(size.height, size.width)? <= bytes {
             return Ok(None);
         }
-        let overlap = model.receptive_radius().map_or(32, |r| 2 * r);
-        // Tiles below twice the overlap would be mostly overlap.
-        let mut side = (2 * overlap).max(64);
-        while fits(side + 32, side + 32)? && side + 32 <= size.height.max(size.width) {
-            side += 32;
-        }
-        let tiling = Self {
-            height: side.min(size.height),
-            width: side.min(size.width),
-            overlap,
-            blend: blend_of(model),
+        // Tiles grow by less than the alignment when they are laid out.
+        let sides = |side: usize| {
+            let side = side + model.alignment() - 1;
+            (side.min(size.height), side.min(size.width))
         };
-        Ok(Some(Self {
-            overlap: overlap.min(tiling.height.min(tiling.width) - 1),
-            ..tiling
-        }))
+        let fits = |side: usize| {
+            let (height, width) = sides(side);
+            Ok::<_, ModelError>(needed(height, width)? <= bytes)
+        };
+        // Tiles below twice the overlap would be mostly overlap.
+        let first = (2 * overlap.unwrap_or_else(|| wanted_overlap(model))).max(SMALLEST);
+        let mut side = if fits(first)? {
+            first
+        } else if overlap.is_none() && fits(SMALLEST)? {
+            SMALLEST
+        } else {
+            let (height, width) = sides(if overlap.is_some() { first } else { SMALLEST });
+            return Err(no_room(height, width, needed(height, width)?));
+        };
+        while side + GROWTH <= size.height.max(size.width) && fits(side + GROWTH)? {
+            side += GROWTH;
+        }
+        Ok(Self::for_model(model, size, (side, side), overlap))
+    }
+
+    /// Whether the result for a picture equals the untiled one.
+    pub fn is_exact(&self, model: &ImageModel, size: PictureSize) -> bool {
+        let lines = self.lines(model, size);
+        let cut = lines.iter().filter(|line| line.starts.len() > 1);
+        let mut cut = cut.peekable();
+        if cut.peek().is_none() {
+            return true;
+        }
+        model.receptive_radius().is_some_and(|radius| {
+            self.blend == Blend::Crop
+                && cut.all(|line| {
+                    line.overlap / 2 >= radius && line.starts.iter().all(|start| start % model.alignment().max(1) == 0)
+                })
+        })
+    }
+
+    /// What a person is told of the tiles of a picture: `256x256 overlap 36, exact`.
+    pub fn describe(&self, model: &ImageModel, size: PictureSize) -> String {
+        let [rows, columns] = self.lines(model, size);
+        let overlap = match (rows.starts.len() > 1, columns.starts.len() > 1) {
+            (false, false) => return "whole picture".to_owned(),
+            (true, false) => rows.overlap.to_string(),
+            (false, true) => columns.overlap.to_string(),
+            _ if rows.overlap == columns.overlap => rows.overlap.to_string(),
+            _ => format!("{}x{}", columns.overlap, rows.overlap),
+        };
+        let quality = if self.is_exact(model, size) {
+            "exact"
+        } else if self.blend == Blend::Feather {
+            "blended: seams are hidden, not exact"
+        } else {
+            "cropped: seams may show, not exact"
+        };
+        format!("{}x{} overlap {overlap}, {quality}", columns.tile, rows.tile)
+    }
+
+    /// How the tiles lie along rows and columns.
+    fn lines(&self, model: &ImageModel, size: PictureSize) -> [Line; 2] {
+        let (height, width, align) = match model.fixed_size() {
+            Some((height, width)) => (height, width, 1),
+            None => (
+                self.height.min(size.height),
+                self.width.min(size.width),
+                model.alignment(),
+            ),
+        };
+        [
+            Line::new(size.height, height, self.overlap_y, align),
+            Line::new(size.width, width, self.overlap_x, align),
+        ]
     }
 }
 
-fn blend_of(model: &ImageModel) -> Blend {
-    if model.receptive_radius().is_some() {
-        Blend::Crop
-    } else {
-        Blend::Feather
+/// Tiles along one axis, in input pixels.
+struct Line {
+    tile: usize,
+    overlap: usize,
+    starts: Vec<usize>,
+}
+
+impl Line {
+    fn new(side: usize, tile: usize, overlap: usize, align: usize) -> Self {
+        let (tile, overlap) = aligned(side, tile, overlap, align);
+        Self {
+            tile,
+            overlap,
+            starts: starts(side, tile, overlap),
+        }
     }
 }
 
@@ -143,20 +275,9 @@ pub fn run_tiled(
     scratch: &mut TileScratch,
     output: &mut [f32],
 ) -> Result<()> {
-    let (height, width) = match model.fixed_size() {
-        Some(fixed) => fixed,
-        None => (tiling.height.min(size.height), tiling.width.min(size.width)),
-    };
-    check(model, input, size, tiling, (height, width), output)?;
-    let align = if model.fixed_size().is_some() {
-        1
-    } else {
-        model.alignment()
-    };
-    let ((height, overlap_y), (width, overlap_x)) = (
-        aligned(size.height, height, tiling.overlap, align),
-        aligned(size.width, width, tiling.overlap, align),
-    );
+    check(model, input, size, tiling, output)?;
+    let [rows, columns] = tiling.lines(model, size);
+    let (height, width) = (rows.tile, columns.tile);
     let scale = model.scale() as usize;
     let planes = size.batch * CHANNELS;
     let tile = PictureSize {
@@ -175,8 +296,8 @@ pub fn run_tiled(
     scratch
         .output
         .resize(model.output_len(tile).ok_or_else(too_large)?, 0.0);
-    let rows = Axis::new(size.height, height, overlap_y, tiling.blend, scale);
-    let columns = Axis::new(size.width, width, overlap_x, tiling.blend, scale);
+    let rows = Axis::new(size.height, rows, tiling.blend, scale);
+    let columns = Axis::new(size.width, columns, tiling.blend, scale);
     if tiling.blend == Blend::Feather {
         output.fill(0.0);
     }
@@ -215,9 +336,10 @@ struct Axis {
 }
 
 impl Axis {
-    fn new(size: usize, tile: usize, overlap: usize, blend: Blend, scale: usize) -> Self {
+    fn new(size: usize, line: Line, blend: Blend, scale: usize) -> Self {
+        let Line { tile, overlap, starts } = line;
         let mut axis = Self {
-            starts: starts(size, tile, overlap),
+            starts,
             out: size * scale,
             tile: tile * scale,
             overlap: overlap * scale,
@@ -303,14 +425,8 @@ fn cut(input: &[f32], size: PictureSize, (y0, x0): (usize, usize), tile: Picture
     }
 }
 
-fn check(
-    model: &ImageModel,
-    input: &[f32],
-    size: PictureSize,
-    tiling: &Tiling,
-    (height, width): (usize, usize),
-    output: &[f32],
-) -> Result<()> {
+fn check(model: &ImageModel, input: &[f32], size: PictureSize, tiling: &Tiling, output: &[f32]) -> Result<()> {
+    let (height, width) = model.fixed_size().unwrap_or((tiling.height, tiling.width));
     let bad = |what, expected: String, found: String| Err(ModelError::BadInput { what, expected, found });
     let PictureSize {
         batch,
@@ -324,12 +440,14 @@ fn check(
             format!("{w}x{h} in tiles of {width}x{height}"),
         );
     }
-    if (height < h && tiling.overlap >= height) || (width < w && tiling.overlap >= width) {
-        return bad(
-            "overlap",
-            format!("less than the tile of {width}x{height}"),
-            tiling.overlap.to_string(),
-        );
+    for (side, tile, overlap) in [(h, height, tiling.overlap_y), (w, width, tiling.overlap_x)] {
+        if tile < side && overlap >= tile {
+            return bad(
+                "overlap",
+                format!("less than the tile of {width}x{height}"),
+                overlap.to_string(),
+            );
+        }
     }
     if element_count(&[batch, CHANNELS, h, w]) != Some(input.len()) {
         return bad(

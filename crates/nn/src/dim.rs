@@ -179,23 +179,6 @@ impl Dim {
             _ => Same::Perhaps,
         }
     }
-
-    /// `self - other` where that is the same for every value of the symbols.
-    pub fn constant_difference(&self, other: &Self) -> Option<i64> {
-        match (self, other) {
-            (Self::Known(a), Self::Known(b)) => Some(i64::try_from(*a).ok()? - i64::try_from(*b).ok()?),
-            (Self::Expr(a), Self::Expr(b)) if a.symbol == b.symbol => {
-                let split = |e: &Expr| match e.steps.split_last() {
-                    Some((Step::Affine { mul, add }, rest)) => (*mul, *add, rest.to_vec()),
-                    _ => (1, 0, e.steps.clone()),
-                };
-                let (ma, aa, ra) = split(a);
-                let (mb, ab, rb) = split(b);
-                (ra == rb && ma == mb).then_some(aa - ab)
-            }
-            _ => None,
-        }
-    }
 }
 
 impl From<usize> for Dim {

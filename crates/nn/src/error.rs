@@ -223,15 +223,19 @@ impl NnError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::RuntimeMissing { .. } => {
-                "install the library with `pip install onnxruntime` (or `onnxruntime-openvino`), or name its file \
-                 with --runtime FILE or ORT_DYLIB_PATH"
+                "run `kinora models pull onnxruntime` (or onnxruntime-openvino); to use a library that is here, name its \
+                 file with KINORA_ONNXRUNTIME"
                     .into()
             }
             Self::RuntimeUnusable { .. } => {
-                "name the file libonnxruntime.so.* itself, in its own folder; `pip install onnxruntime` has it".into()
+                "run `kinora models pull onnxruntime`, or set KINORA_ONNXRUNTIME to the file libonnxruntime.so.* itself, \
+                 in its own folder"
+                    .into()
             }
-            Self::RuntimeTooOld { minimum, .. } => {
-                format!("update it: `pip install 'onnxruntime>=1.{minimum}'`")
+            Self::RuntimeTooOld { .. } => {
+                "run `kinora models pull onnxruntime`, and unset KINORA_ONNXRUNTIME and ORT_DYLIB_PATH where they name \
+                 the old library"
+                    .into()
             }
             Self::RuntimeFixed { .. } => "start a new process for the other library".into(),
             Self::Unavailable { .. } => "use --device auto, or install a library that has this device".into(),

@@ -5,7 +5,9 @@ use crate::error::{NnError, Result};
 use crate::lower::{Form, Lowered, lower};
 use crate::net::Net;
 use crate::report::{ExecutionReport, MemoryPlan};
-use crate::runtime::{CPU_PROVIDER, CancelToken, Level, ModelSource, OPENVINO_PROVIDER, Runtime, Session, SessionSpec};
+use crate::runtime::{
+    CPU_PROVIDER, CancelToken, GraphSpec, Level, LoadedGraph, ModelSource, OPENVINO_PROVIDER, Runtime,
+};
 use crate::tensor::{DType, TensorInfo, TensorView, TensorViewMut, element_count};
 use crate::{DeviceChoice, LoadOptions, Precision, WeightsMode, packed, probe};
 
@@ -62,7 +64,7 @@ impl<'a> From<&'a OnnxFile> for Program<'a> {
 /// (see [`crate::ExecutablePool`]).
 pub struct Executable {
     net: String,
-    session: Session,
+    graph: LoadedGraph,
     shapes: Option<Net>,
     report: ExecutionReport,
     cancel: CancelToken,
@@ -114,7 +116,7 @@ impl Executable {
             }
             Program::Onnx(file) => Model::File(file),
         };
-        let spec = SessionSpec {
+        let spec = GraphSpec {
             device,
             precision,
             threads: options.threads.max(1),
@@ -131,17 +133,17 @@ impl Executable {
             dump(runtime, folder, &program, &model, &spec)?;
         }
         let Loaded {
-            session,
+            graph,
             weights,
             built,
             note,
             memory,
-        } = load_session(runtime, &model, &spec, options)?;
-        let nodes = session.nodes_per_provider()?;
+        } = load_graph(runtime, &model, &spec, options)?;
+        let nodes = graph.nodes_per_provider()?;
         let provider = check_provider(device, &nodes)?;
         let mut executable = Self {
             net: model.name().to_owned(),
-            session,
+            graph,
             shapes: if let Program::Net(net) = program {
                 Some(net.clone())
             } else {
@@ -180,12 +182,12 @@ impl Executable {
 
     /// Inputs in order.
     pub fn inputs(&self) -> &[TensorInfo] {
-        self.session.inputs()
+        self.graph.inputs()
     }
 
     /// Outputs in order.
     pub fn outputs(&self) -> &[TensorInfo] {
-        self.session.outputs()
+        self.graph.outputs()
     }
 
     /// What was chosen at load.
@@ -216,25 +218,25 @@ impl Executable {
         if self.cancel.is_cancelled() {
             return Err(NnError::Cancelled);
         }
-        check_count(&self.net, "input", self.session.inputs().len(), inputs.len())?;
-        check_count(&self.net, "output", self.session.outputs().len(), outputs.len())?;
-        for (info, view) in self.session.inputs().iter().zip(inputs) {
+        check_count(&self.net, "input", self.graph.inputs().len(), inputs.len())?;
+        check_count(&self.net, "output", self.graph.outputs().len(), outputs.len())?;
+        for (info, view) in self.graph.inputs().iter().zip(inputs) {
             check_view("input", info, view.dtype(), view.shape, view.len())?;
         }
-        for (info, view) in self.session.outputs().iter().zip(outputs.iter()) {
+        for (info, view) in self.graph.outputs().iter().zip(outputs.iter()) {
             check_view("output", info, view.dtype(), view.shape, view.len())?;
         }
-        self.session.run(&self.net, inputs, outputs, &self.cancel)
+        self.graph.run(&self.net, inputs, outputs, &self.cancel)
     }
 
     /// Runs the network and lets the runtime size the outputs, which are copied: for probes of models whose output
     /// sizes are not known. Float and byte outputs are returned as floats.
     pub fn run_sized(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<(Vec<usize>, Vec<f32>)>> {
-        check_count(&self.net, "input", self.session.inputs().len(), inputs.len())?;
-        for (info, view) in self.session.inputs().iter().zip(inputs) {
+        check_count(&self.net, "input", self.graph.inputs().len(), inputs.len())?;
+        for (info, view) in self.graph.inputs().iter().zip(inputs) {
             check_view("input", info, view.dtype(), view.shape, view.len())?;
         }
-        self.session.run_sized(&self.net, inputs, &self.cancel)
+        self.graph.run_sized(&self.net, inputs, &self.cancel)
     }
 }
 
@@ -296,9 +298,9 @@ impl Model<'_> {
     }
 }
 
-/// A session and what to say about its weights.
+/// A loaded graph and what to say about its weights.
 struct Loaded {
-    session: Session,
+    graph: LoadedGraph,
     weights: WeightsMode,
     built: bool,
     note: Option<String>,
@@ -306,7 +308,7 @@ struct Loaded {
 }
 
 /// Loads a model in the way that `options.weights` and the device allow.
-fn load_session(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, options: &LoadOptions) -> Result<Loaded> {
+fn load_graph(runtime: &Runtime, model: &Model<'_>, spec: &GraphSpec, options: &LoadOptions) -> Result<Loaded> {
     let bytes = model.weights_bytes();
     let asked = options.weights;
     let mut note = None;
@@ -318,7 +320,7 @@ fn load_session(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, option
                     ..Default::default()
                 };
                 return Ok(Loaded {
-                    session: p.session,
+                    graph: p.graph,
                     weights: WeightsMode::Packed,
                     built: p.built,
                     note,
@@ -331,7 +333,7 @@ fn load_session(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, option
             Err(error) => return Err(error),
         }
     }
-    let session = Session::load(runtime, model.name(), model.source(), spec)?;
+    let graph = LoadedGraph::load(runtime, model.name(), model.source(), spec)?;
     let (weights, memory) = match asked {
         WeightsMode::Lean => (
             WeightsMode::Lean,
@@ -349,7 +351,7 @@ fn load_session(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, option
         ),
     };
     Ok(Loaded {
-        session,
+        graph,
         weights,
         built: false,
         note,
@@ -360,7 +362,7 @@ fn load_session(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, option
 fn load_packed(
     runtime: &Runtime,
     model: &Model<'_>,
-    spec: &SessionSpec,
+    spec: &GraphSpec,
     options: &LoadOptions,
 ) -> Result<Option<packed::Packed>> {
     let must = options.weights == WeightsMode::Packed;
@@ -481,7 +483,7 @@ fn dump(
     folder: &std::path::Path,
     program: &Program<'_>,
     model: &Model<'_>,
-    spec: &SessionSpec,
+    spec: &GraphSpec,
 ) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(NnError::io("create", folder))?;
     let write = |name: String, bytes: &[u8]| {
@@ -502,11 +504,11 @@ fn dump(
             folder.join(format!("{name}.optimised.onnx")),
             format!("{name}.optimised.bin"),
         ));
-        drop(Session::load(
+        drop(LoadedGraph::load(
             runtime,
             model.name(),
             model.source(),
-            &SessionSpec { save, ..spec.clone() },
+            &GraphSpec { save, ..spec.clone() },
         )?);
     }
     Ok(())

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::error::{NnError, Result};
 use crate::executable::Model;
-use crate::runtime::{Level, ModelSource, Runtime, Session, SessionSpec};
+use crate::runtime::{GraphSpec, Level, LoadedGraph, ModelSource, Runtime};
 use crate::weights::{WeightFile, temporary_name};
 
 /// Version of the layout of an entry.
@@ -42,9 +42,9 @@ struct Entry {
     xxh3: String,
 }
 
-/// A session over a packed entry.
+/// A graph over a packed entry.
 pub(crate) struct Packed {
-    pub(crate) session: Session,
+    pub(crate) graph: LoadedGraph,
     /// Bytes of mapped weights.
     pub(crate) bytes: u64,
     /// Whether this load built the entry.
@@ -71,18 +71,18 @@ pub(crate) fn entry_folder(cache: &Path, runtime: &Runtime, model: &Model<'_>) -
 }
 
 /// Loads the entry of a network; `None` when there is none that matches its checksums.
-pub(crate) fn load(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, folder: &Path) -> Result<Option<Packed>> {
+pub(crate) fn load(runtime: &Runtime, model: &Model<'_>, spec: &GraphSpec, folder: &Path) -> Result<Option<Packed>> {
     if !folder.is_dir() {
         return Ok(None);
     }
     let Ok(bytes) = verify(folder) else { return Ok(None) };
     let proto = fs::read(folder.join(MODEL)).map_err(NnError::io("read", folder.join(MODEL)))?;
     let folder = folder.canonicalize().map_err(NnError::io("open", folder))?;
-    let spec = SessionSpec {
+    let spec = GraphSpec {
         level: Level::None,
         ..spec.clone()
     };
-    let session = Session::load(
+    let graph = LoadedGraph::load(
         runtime,
         model.name(),
         ModelSource {
@@ -92,14 +92,14 @@ pub(crate) fn load(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, fol
         &spec,
     )?;
     Ok(Some(Packed {
-        session,
+        graph,
         bytes,
         built: false,
     }))
 }
 
 /// Builds the entry of a network and loads it.
-pub(crate) fn build(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, folder: &Path) -> Result<Packed> {
+pub(crate) fn build(runtime: &Runtime, model: &Model<'_>, spec: &GraphSpec, folder: &Path) -> Result<Packed> {
     let Some(cache) = folder.parent() else {
         return Err(NnError::Unavailable {
             asked: "packed weights".into(),
@@ -124,15 +124,15 @@ pub(crate) fn build(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, fo
         })
 }
 
-fn fill(runtime: &Runtime, model: &Model<'_>, spec: &SessionSpec, folder: &Path) -> Result<()> {
+fn fill(runtime: &Runtime, model: &Model<'_>, spec: &GraphSpec, folder: &Path) -> Result<()> {
     fs::create_dir(folder).map_err(NnError::io("create", folder))?;
     let save = Some((folder.join(MODEL), WEIGHTS.to_owned()));
-    let spec = SessionSpec {
+    let spec = GraphSpec {
         save,
         level: Level::All,
         ..spec.clone()
     };
-    drop(Session::load(runtime, model.name(), model.source(), &spec)?);
+    drop(LoadedGraph::load(runtime, model.name(), model.source(), &spec)?);
     let mut files = Vec::new();
     for name in [MODEL, WEIGHTS] {
         let path = folder.join(name);

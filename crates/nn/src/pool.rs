@@ -3,7 +3,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::error::Result;
-use crate::executable::{Canceller, Executable, Program};
+use crate::executable::{Executable, Program};
 use crate::runtime::Runtime;
 use crate::{ExecutionReport, LoadOptions, TensorInfo};
 
@@ -13,7 +13,6 @@ pub struct ExecutablePool {
     all: Vec<Mutex<Executable>>,
     free: Mutex<Vec<usize>>,
     returned: Condvar,
-    cancellers: Vec<Canceller>,
     report: ExecutionReport,
     inputs: Vec<TensorInfo>,
     outputs: Vec<TensorInfo>,
@@ -41,14 +40,12 @@ impl ExecutablePool {
         for _ in 1..options.workers.max(1) {
             all.push(Executable::load(runtime, program, options)?);
         }
-        let cancellers: Vec<Canceller> = all.iter().map(Executable::canceller).collect();
         let free = Mutex::new((0..all.len()).collect());
         let all = all.into_iter().map(Mutex::new).collect();
         Ok(Self {
             all,
             free,
             returned: Condvar::new(),
-            cancellers,
             report,
             inputs,
             outputs,
@@ -73,7 +70,7 @@ impl ExecutablePool {
 
     /// Number of executables.
     pub fn workers(&self) -> usize {
-        self.cancellers.len()
+        self.all.len()
     }
 
     /// What was chosen at load.
@@ -89,13 +86,6 @@ impl ExecutablePool {
     /// Outputs in order.
     pub fn outputs(&self) -> &[TensorInfo] {
         &self.outputs
-    }
-
-    /// Ends all runs, those in progress and those to come.
-    pub fn cancel(&self) {
-        for canceller in &self.cancellers {
-            canceller.cancel();
-        }
     }
 }
 

@@ -13,18 +13,6 @@ pub enum Verdict {
     Reject(String),
 }
 
-/// What stands in for a rejected frame in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum OnReject {
-    /// The last kept output once more: count and times stay.
-    #[default]
-    Repeat,
-    /// Nothing: a gap.
-    Remove,
-    /// The job fails.
-    Fail,
-}
-
 /// A thing on a port. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -69,6 +57,8 @@ pub struct Context {
     pub texts: Vec<TextEvent>,
     /// The last filter's judgement.
     pub verdict: Verdict,
+    /// A stream's first frame passes every filter: there is no kept one to stand in for it.
+    pub must_pass: bool,
     /// Parameter snapshots, one a node, taken when the frame was dispatched.
     pub params: Arc<[Params]>,
 }
@@ -83,6 +73,7 @@ impl Context {
             artifacts: BTreeMap::new(),
             texts: Vec::new(),
             verdict: Verdict::Keep,
+            must_pass: false,
             params,
         }
     }

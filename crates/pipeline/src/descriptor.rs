@@ -254,7 +254,7 @@ pub struct Descriptor {
     pub on_cut: OnCut,
     /// Devices it runs on, as users name them; empty means the host only.
     pub devices: Vec<DeviceId>,
-    /// Rough cost of a frame relative to copying it, for planning; 0 when unknown.
+    /// Rough cost of a frame relative to copying it, for planning; 0 for no work at all.
     pub cost_hint: f32,
 }
 

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use kinora_frame::{DeviceId, FrameError};
+use kinora_frame::FrameError;
+
+use crate::PortKind;
 
 /// What a processor says when it cannot do its work. Made from the processor's own typed error, so that an
 /// engine can show it without knowing the processor.
@@ -100,9 +102,6 @@ pub enum PipelineError {
         /// Its stage.
         earlier_stage: &'static str,
     },
-    /// A pipeline of no nodes where one is needed.
-    #[error("the pipeline is empty")]
-    Empty,
     /// A node whose input nothing can be converted to.
     #[error("'{node}' takes {accepts}, and {found} cannot be converted to it")]
     NoConversion {
@@ -121,11 +120,41 @@ pub enum PipelineError {
         /// The artifact.
         artifact: String,
     },
-    /// A device that no loaded runtime offers.
-    #[error("device {device} is not there")]
-    NoDevice {
-        /// The device.
-        device: DeviceId,
+    /// An artifact of another kind than a node needs.
+    #[error("'{node}' needs '{artifact}' as {expected:?}, and '{giver}' gives it as {found:?}")]
+    ArtifactKind {
+        /// The node.
+        node: String,
+        /// The artifact.
+        artifact: String,
+        /// Kind that it needs.
+        expected: PortKind,
+        /// Who gives it.
+        giver: String,
+        /// Kind that there is.
+        found: PortKind,
+    },
+    /// Two nodes that give an artifact of one name.
+    #[error("both '{first}' and '{second}' give '{artifact}'")]
+    ArtifactTwice {
+        /// The artifact.
+        artifact: String,
+        /// The node that stands first.
+        first: String,
+        /// The node that stands second.
+        second: String,
+    },
+    /// A node that takes several frames at once and keeps a state.
+    #[error("'{node}' takes several frames of a stream at once and keeps a state of it, which cannot both be")]
+    StateInBatches {
+        /// The node.
+        node: String,
+    },
+    /// A node that was never opened for this stream.
+    #[error("'{node}' was not opened for this stream")]
+    NotOpened {
+        /// The node.
+        node: String,
     },
     /// A processor gave another number of frames than its ratio promises.
     #[error("'{node}' promised {promised} and gave {given} frames for {taken}")]
@@ -169,10 +198,10 @@ impl PipelineError {
             Self::UnknownParameter { .. } => "pipeline.unknown_key",
             Self::BadParameter { .. } => "pipeline.bad_value",
             Self::StageOrder { .. } => "pipeline.stage_order",
-            Self::Empty => "pipeline.empty",
             Self::NoConversion { .. } => "pipeline.no_conversion",
             Self::MissingArtifact { .. } => "pipeline.missing_artifact",
-            Self::NoDevice { .. } => "device.unavailable",
+            Self::ArtifactKind { .. } | Self::ArtifactTwice { .. } => "pipeline.artifact",
+            Self::StateInBatches { .. } | Self::NotOpened { .. } => "pipeline.state",
             Self::RatioBroken { .. } => "pipeline.ratio",
             Self::Processor { error, .. } => error.code,
             Self::Convert { .. } => "frame.invalid",
@@ -193,7 +222,6 @@ impl PipelineError {
             Self::UnknownParameter { processor, .. } | Self::BadParameter { processor, .. } => {
                 Some(format!("kinora describe {processor} lists its parameters"))
             }
-            Self::NoDevice { .. } => Some("kinora list devices shows what is there".to_owned()),
             Self::Processor { error, .. } => error.hint.clone(),
             _ => None,
         }

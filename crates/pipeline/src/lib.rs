@@ -18,7 +18,7 @@ mod registry;
 mod run;
 
 pub use builder::{Node, Pipeline, PipelineBuilder};
-pub use context::{Context, OnReject, Value, Verdict};
+pub use context::{Context, Value, Verdict};
 pub use descriptor::{
     Accepts, Batch, DependsOn, Descriptor, OnCut, Order, Port, PortKind, Produces, Ratio, Residency, Restart, Stage,
 };

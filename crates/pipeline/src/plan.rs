@@ -1,8 +1,8 @@
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use kinora_frame::{ColorModel, DeviceId, ImageDesc, Layout};
 
-use crate::{Accepts, DependsOn, Order, Pipeline, PipelineError, Produces, Ratio, Residency, Restart};
+use crate::{Accepts, DependsOn, Order, Pipeline, PipelineError, PortKind, Produces, Ratio, Residency, Restart};
 
 /// What one step of a plan does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,10 @@ pub struct Plan {
     pub one_to_one: bool,
     /// How work may begin in the middle.
     pub restart: Restart,
-    /// Largest batch that every node takes.
+    /// Largest batch that any node takes; each node is given as many as it takes.
     pub batch_max: usize,
+    /// True when a node does work that an equal frame could spare.
+    pub worth_sharing: bool,
 }
 
 struct Place {
@@ -70,18 +72,39 @@ impl Plan {
             desc: input,
             device: None,
         };
-        let mut known: Vec<&str> = Vec::new();
+        let mut known: BTreeMap<&str, (&str, PortKind)> = BTreeMap::new();
         for (index, node) in pipeline.nodes().iter().enumerate() {
             let about = node.processor.descriptor();
-            for port in about.requires.iter().filter(|port| !port.optional) {
-                if !known.contains(&port.name) {
-                    return Err(PipelineError::MissingArtifact {
-                        node: node.id.clone(),
+            for port in &about.requires {
+                match known.get(port.name) {
+                    Some((_, found)) if *found == port.kind => {}
+                    Some((giver, found)) => {
+                        return Err(PipelineError::ArtifactKind {
+                            node: node.id.clone(),
+                            artifact: port.name.to_owned(),
+                            expected: port.kind,
+                            giver: (*giver).to_owned(),
+                            found: *found,
+                        });
+                    }
+                    None if port.optional => {}
+                    None => {
+                        return Err(PipelineError::MissingArtifact {
+                            node: node.id.clone(),
+                            artifact: port.name.to_owned(),
+                        });
+                    }
+                }
+            }
+            for port in &about.gives {
+                if let Some((first, _)) = known.insert(port.name, (&node.id, port.kind)) {
+                    return Err(PipelineError::ArtifactTwice {
                         artifact: port.name.to_owned(),
+                        first: first.to_owned(),
+                        second: node.id.clone(),
                     });
                 }
             }
-            known.extend(about.gives.iter().map(|port| port.name));
             reach(&mut steps, &mut place, &node.id, &about.accepts)?;
             let mut output =
                 node.processor
@@ -123,7 +146,8 @@ impl Plan {
             restart: about()
                 .map(|about| about.restart)
                 .fold(Restart::Stateless, wider_restart),
-            batch_max: about().map(|about| about.batch.max).min().unwrap_or(usize::MAX),
+            worth_sharing: about().any(|about| about.cost_hint > 0.0),
+            batch_max: about().map(|about| about.batch.max).max().unwrap_or(1),
         })
     }
 

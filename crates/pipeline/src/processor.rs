@@ -125,6 +125,9 @@ pub trait Processor: Send + Sync {
         Vec::new()
     }
 
+    /// Ends calls that are running, from another thread; what they return then is an error.
+    fn cancel(&self) {}
+
     /// Description of what leaves for what comes in: size and colour; the layout is the descriptor's.
     ///
     /// # Errors

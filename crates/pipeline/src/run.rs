@@ -1,10 +1,10 @@
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+use std::{any::Any, collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use kinora_frame::{DeviceId, Filter as ResizeFilter, FrameError, Image, ImageDesc, Layout, Pool, Storage};
 
 use crate::{
-    Context, Item, Meter, Node, Order, Outputs, Pipeline, PipelineError, Plan, ProcessorError, Reset, Step, StepKind,
-    StreamId, StreamInfo, StreamState, Verdict,
+    Context, Item, Meter, Node, Order, Outputs, Pipeline, PipelineError, Plan, ProcessorError, Reset, Stateless, Step,
+    StepKind, StreamId, StreamInfo, StreamState, Verdict,
 };
 
 /// How pixels get to a device; implemented by whoever owns one.
@@ -69,7 +69,14 @@ impl Runner {
                     image: step.input,
                     ..info.clone()
                 };
-                states.insert(index, node.processor.open(&info, &node.params).map_err(failed(node))?);
+                let state = node.processor.open(&info, &node.params).map_err(failed(node))?;
+                let about = node.processor.descriptor();
+                let any: &dyn Any = state.as_ref();
+                // Frames of one call cannot share one state, so a node that takes several must keep none.
+                if about.order == Order::Any && about.batch.max > 1 && !any.is::<Stateless>() {
+                    return Err(PipelineError::StateInBatches { node: node.id.clone() });
+                }
+                states.insert(index, state);
             }
         }
         let (steps, nodes) = (plan.steps.len(), pipeline.nodes().len());
@@ -176,7 +183,12 @@ impl Runner {
     fn step(&mut self, position: usize, frames: Vec<Context>) -> Result<Vec<Context>, PipelineError> {
         let step = &self.plan.steps[position];
         let StepKind::Node(index) = step.kind else {
-            return frames.into_iter().map(|context| self.bring(step, context)).collect();
+            let later = &self.plan.steps[position + 1..];
+            let wants_alpha = has_alpha(step.output.layout) || later.iter().any(|step| has_alpha(step.output.layout));
+            return frames
+                .into_iter()
+                .map(|context| self.bring(step, context, wants_alpha))
+                .collect();
         };
         let node = &self.pipeline.nodes()[index];
         let mut passed = Vec::with_capacity(frames.len());
@@ -193,6 +205,10 @@ impl Runner {
         let count = waiting.len() as u64;
         let mut out = Outputs::default();
         let about = node.processor.descriptor();
+        let Some(state) = self.states.get_mut(&index) else {
+            return Err(PipelineError::NotOpened { node: node.id.clone() });
+        };
+        let indices: Vec<u64> = waiting.iter().map(|context| context.frame.index).collect();
         // Frames of one stream share one state, so only nodes that keep none take several at once.
         let most = if about.order == Order::Any {
             about.batch.max.max(1)
@@ -205,20 +221,16 @@ impl Runner {
             if most == 1 || batch.len() == 1 {
                 for context in batch {
                     let params = context.params.get(index).unwrap_or(&node.params).clone();
-                    let Some(state) = self.states.get_mut(&index) else {
-                        continue;
-                    };
-                    let state = state.as_mut();
                     let mut items = [Item {
                         stream: self.stream,
-                        state,
+                        state: state.as_mut(),
                         params,
                         context: Some(context),
                     }];
                     node.processor.process(&mut items, &mut out).map_err(failed(node))?;
                 }
             } else {
-                let mut tokens = vec![crate::Stateless; batch.len()];
+                let mut tokens = vec![Stateless; batch.len()];
                 let mut items: Vec<Item<'_>> = batch
                     .into_iter()
                     .zip(&mut tokens)
@@ -234,13 +246,36 @@ impl Runner {
         }
         self.taken[index] += count;
         self.given[index] += out.len() as u64;
-        passed.extend(out.drain().map(|(_, context)| context));
+        let mut given: Vec<Context> = out.drain().map(|(_, context)| context).collect();
+        if about.ratio == crate::Ratio::Exact(kinora_frame::Rational::ONE) {
+            let (taken, gave) = (self.taken[index], self.given[index]);
+            // Said at once: whoever waits for a frame that never comes would wait for ever.
+            let same_frames = || {
+                let mut left: Vec<u64> = given.iter().map(|context| context.frame.index).collect();
+                left.sort_unstable();
+                left == indices
+            };
+            if gave > taken || taken - gave > u64::from(about.lookahead) || (about.lookahead == 0 && !same_frames()) {
+                return Err(PipelineError::RatioBroken {
+                    node: node.id.clone(),
+                    promised: "one frame for each, under its own number".to_owned(),
+                    taken,
+                    given: gave,
+                });
+            }
+        }
+        for context in &mut given {
+            if context.must_pass {
+                context.verdict = Verdict::Keep;
+            }
+        }
+        passed.extend(given);
         passed.sort_by_key(|context| context.frame.index);
         Ok(passed)
     }
 
     /// A conversion, upload or download of one frame.
-    fn bring(&self, step: &Step, mut context: Context) -> Result<Context, PipelineError> {
+    fn bring(&self, step: &Step, mut context: Context, wants_alpha: bool) -> Result<Context, PipelineError> {
         if matches!(context.verdict, Verdict::Reject(_)) {
             return Ok(context);
         }
@@ -249,7 +284,7 @@ impl Runner {
             error,
         };
         let image = match &step.kind {
-            StepKind::Convert => convert(&mut context, step.output, &self.pool).map_err(convert_failed)?,
+            StepKind::Convert => convert(&mut context, step.output, wants_alpha, &self.pool).map_err(convert_failed)?,
             StepKind::Download => download(&context.frame.image, &self.pool).map_err(convert_failed)?,
             StepKind::Upload(device) => {
                 self.devices
@@ -281,16 +316,15 @@ fn failed(node: &Node) -> impl Fn(ProcessorError) -> PipelineError + '_ {
 }
 
 /// Changes the layout. Opacity that the new layout has no place for is set aside in the context, and put back,
-/// enlarged if need be, where a later layout has one.
-fn convert(context: &mut Context, wanted: ImageDesc, pool: &Pool) -> Result<Image, FrameError> {
+/// enlarged if need be, where a later layout has one; where none has (`wants_alpha`), it is dropped.
+fn convert(context: &mut Context, wanted: ImageDesc, wants_alpha: bool, pool: &Pool) -> Result<Image, FrameError> {
     let image = &context.frame.image;
     let target = ImageDesc {
         size: image.size(),
         color: image.color(),
         ..wanted
     };
-    let has_alpha = |layout: Layout| matches!(layout, Layout::Pixels(format) if format.alpha);
-    if has_alpha(image.desc().layout) && !has_alpha(target.layout) {
+    if wants_alpha && has_alpha(image.desc().layout) && !has_alpha(target.layout) {
         context.alpha = kinora_frame::alpha_plane(image, pool)?.map(Arc::new);
     }
     let mut converted = kinora_frame::convert(image, &target, pool)?;
@@ -310,6 +344,10 @@ fn convert(context: &mut Context, wanted: ImageDesc, pool: &Pool) -> Result<Imag
         converted = kinora_frame::with_alpha(&converted, &alpha, pool)?;
     }
     Ok(converted)
+}
+
+fn has_alpha(layout: Layout) -> bool {
+    matches!(layout, Layout::Pixels(format) if format.alpha)
 }
 
 fn download(image: &Image, pool: &Pool) -> Result<Image, FrameError> {

@@ -7,6 +7,8 @@ use kinora_pipeline::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::params::typed;
+
 /// Stands where a network on a device would: waits, using no processor time, and enlarges by repetition.
 struct DeviceStub {
     descriptor: Descriptor,
@@ -67,7 +69,7 @@ pub(crate) fn register(registry: &mut Registry) -> Result<(), PipelineError> {
     registry.register::<StubParams>(
         about(),
         Arc::new(|params, resources| {
-            let stub = params.typed::<StubParams>().cloned().unwrap_or_default();
+            let stub = typed::<StubParams>(params)?;
             let scale = u32::try_from(stub.scale).unwrap_or(1);
             Ok(Arc::new(DeviceStub {
                 descriptor: about(),

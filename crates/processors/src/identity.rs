@@ -8,12 +8,12 @@ impl Filter for Identity {
     type Params = NoParams;
 
     fn descriptor() -> Descriptor {
-        Descriptor::plain(
-            "identity",
-            "gives every picture unchanged; for re-encoding and for measuring the framework",
-            Stage::InputProcessing,
-            Accepts::anything(),
-        )
+        let about = "gives every picture unchanged; for re-encoding and for measuring the framework";
+        let plain = Descriptor::plain("identity", about, Stage::InputProcessing, Accepts::anything());
+        Descriptor {
+            cost_hint: 0.0,
+            ..plain
+        }
     }
 
     fn apply(_params: &NoParams, image: &Image, _pool: &Pool) -> Result<Image, ProcessorError> {

@@ -6,6 +6,7 @@
 mod device_stub;
 mod identity;
 mod invert;
+mod params;
 mod resize;
 mod services;
 mod upscale;

@@ -4,15 +4,17 @@ use kinora_models::{
     ModelError,
     zoo::{self, Folders, ResolvedModel},
 };
-use kinora_nn::{LoadOptions, Runtime, RuntimeSearch};
+use kinora_nn::{ExecutableCache, LoadOptions, Runtime, RuntimeSearch};
 use kinora_pipeline::{ProcessorError, Resources};
 
-/// What processors with networks load from: folders with models and the runtime library. One for a process.
+/// What processors with networks load from: folders with models, the runtime library, and the networks that are loaded
+/// already. One for a process.
 #[derive(Clone)]
 pub struct Services {
     folders: Arc<Folders>,
     search: Arc<RuntimeSearch>,
     runtime: Arc<Mutex<Option<Runtime>>>,
+    executables: Arc<ExecutableCache>,
 }
 
 impl Services {
@@ -23,6 +25,7 @@ impl Services {
             folders: Arc::new(folders),
             search: Arc::new(search),
             runtime: Arc::default(),
+            executables: Arc::default(),
         }
     }
 
@@ -52,6 +55,11 @@ impl Services {
         })?;
         *loaded = Some(runtime.clone());
         Ok(runtime)
+    }
+
+    /// Networks that are loaded: two nodes with one network share it.
+    pub(crate) fn executables(&self) -> &ExecutableCache {
+        &self.executables
     }
 
     pub(crate) fn load_options(&self, resources: &Resources) -> Result<LoadOptions, ProcessorError> {

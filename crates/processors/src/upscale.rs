@@ -16,7 +16,13 @@ use kinora_pipeline::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Services, services::model_error};
+use crate::{Services, params::typed, services::model_error};
+
+#[cfg(test)]
+mod tests;
+mod tile_choice;
+
+use tile_choice::TileChoice;
 
 /// Parameters of `upscale`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,43 +73,8 @@ struct Upscale {
     /// The tiling of a size, decided once.
     tilings: Mutex<HashMap<PictureSize, Option<Tiling>>>,
     scratch: Mutex<Vec<TileScratch>>,
-}
-
-/// What the user wants of tiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TileChoice {
-    /// As large as the memory allows; untiled where it fits.
-    Auto,
-    /// Never.
-    Off,
-    /// Of this size, columns and rows.
-    Size(usize, usize, Option<usize>),
-}
-
-impl TileChoice {
-    fn parse(text: &str, overlap: Option<u32>) -> Result<Self, ProcessorError> {
-        let bad = || {
-            ProcessorError::new("usage.value", format!("'{text}' is no tile"))
-                .with_hint("--tile takes auto, off, a size in pixels, or WxH, at least 32")
-        };
-        let overlap = overlap.map(|overlap| overlap as usize);
-        match text {
-            "auto" | "" => Ok(Self::Auto),
-            "off" => Ok(Self::Off),
-            size => {
-                let (width, height) = size.split_once('x').unwrap_or((size, size));
-                let side = |text: &str| text.parse::<usize>().ok().filter(|side| (32..=8192).contains(side));
-                let (width, height) = side(width).zip(side(height)).ok_or_else(bad)?;
-                if overlap.is_some_and(|overlap| overlap >= width.min(height)) {
-                    return Err(ProcessorError::new(
-                        "usage.value",
-                        "--tile-overlap must be smaller than the tile",
-                    ));
-                }
-                Ok(Self::Size(width, height, overlap))
-            }
-        }
-    }
+    /// The size that was last asked for by `output`.
+    planned: Mutex<Option<PictureSize>>,
 }
 
 fn about() -> Descriptor {
@@ -122,10 +93,7 @@ pub(crate) fn register(registry: &mut Registry, services: &Services) -> Result<(
     let services = services.clone();
     registry.register::<UpscaleParams>(
         about(),
-        Arc::new(move |params, resources| {
-            let params = params.typed::<UpscaleParams>().cloned().unwrap_or_default();
-            Ok(Arc::new(Upscale::load(&params, resources, &services)?))
-        }),
+        Arc::new(move |params, resources| Ok(Arc::new(Upscale::load(typed(params)?, resources, &services)?))),
     )
 }
 
@@ -135,6 +103,8 @@ impl Upscale {
             return Err(ProcessorError::new("pipeline.bad_value", "upscale needs a model")
                 .with_hint("--set upscale.model=span-x4; kinora models list names them"));
         };
+        // What costs nothing to check is checked before a network is read.
+        let tile = TileChoice::parse(&resources.tile, resources.tile_overlap)?;
         let resolved = services.resolve(name)?;
         let options = LoadOptions {
             threads: resources.threads.max(1),
@@ -143,49 +113,54 @@ impl Upscale {
             ..services.load_options(resources)?
         };
         let runtime = services.runtime()?;
-        let model = ImageModel::open(&resolved.source, &resolved.spec, &runtime, &options, &resources.cache)
-            .map_err(model_error)?;
+        let model = ImageModel::open_shared(
+            &resolved.source,
+            &resolved.spec,
+            &runtime,
+            &options,
+            &resources.cache,
+            services.executables(),
+        )
+        .map_err(model_error)?;
         Ok(Self {
             descriptor: about(),
             model,
             id: resolved.id,
             pool: resources.pool.clone(),
-            tile: TileChoice::parse(&resources.tile, resources.tile_overlap)?,
+            tile,
             activation_bytes: (resources.memory_bytes / 2 / resources.workers.max(1) as u64).max(64 << 20),
             tilings: Mutex::default(),
             scratch: Mutex::default(),
+            planned: Mutex::default(),
         })
     }
 
-    /// The tiling for pictures of a size; `None` means whole pictures.
+    /// The tiling of one picture of a size; `None` means whole.
     fn tiling(&self, size: PictureSize) -> Result<Option<Tiling>, ProcessorError> {
         let mut known = self.tilings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tiling) = known.get(&size) {
             return Ok(*tiling);
         }
-        let by_model = self.model.receptive_radius().map_or(32, |radius| 2 * radius);
-        let by_memory = || Tiling::for_memory(&self.model, size, self.activation_bytes).map_err(model_error);
-        let tiling = match self.tile {
-            // A network of one size is run in tiles of that size whatever the user wants.
-            _ if self.model.fixed_size().is_some() => by_memory()?,
-            TileChoice::Off => None,
-            TileChoice::Auto => by_memory()?,
-            TileChoice::Size(width, height, _) if width >= size.width && height >= size.height => None,
-            TileChoice::Size(width, height, overlap) => {
-                let most = width.min(height) / 2;
-                let square = Tiling::square(width, overlap.unwrap_or_else(|| by_model.min(most)));
-                Some(Tiling {
-                    width,
-                    height,
-                    ..square
-                })
-            }
-        };
+        let tiling = self.tile.tiling(&self.model, size, self.activation_bytes)?;
+        // Streams have few sizes; a folder of pictures has many.
+        if known.len() >= 256 {
+            known.clear();
+        }
         known.insert(size, tiling);
         Ok(tiling)
     }
 
-    /// `[N, 3, H, W]` through the network, whole or in tiles.
+    /// Whether several pictures may go through the network at once: none is cut, and together they fit. A picture is
+    /// thus cut in the same way in company and alone.
+    fn batches(&self, size: PictureSize) -> Result<bool, ProcessorError> {
+        if self.tiling(PictureSize { batch: 1, ..size })?.is_some() {
+            return Ok(false);
+        }
+        let bytes = self.model.activation_bytes(size).map_err(model_error)?;
+        Ok(self.tile == TileChoice::Off || bytes <= self.activation_bytes)
+    }
+
+    /// One picture `[1, 3, H, W]` through the network, whole or in tiles.
     fn call(&self, input: &[f32], size: PictureSize, output: &mut [f32]) -> Result<(), ProcessorError> {
         let Some(tiling) = self.tiling(size)? else {
             return self.model.run(input, size, output).map_err(model_error);
@@ -200,8 +175,8 @@ impl Upscale {
         result
     }
 
-    /// `[N, 3, H, W]` in 0..1 through the network, all of one size.
-    fn enlarge(&self, images: &[Image], strengths: &[f64]) -> Result<Vec<Image>, ProcessorError> {
+    /// Pictures of one size through the network.
+    fn enlarge(&self, images: &[&Image]) -> Result<Vec<Image>, ProcessorError> {
         let Some(first) = images.first() else {
             return Ok(Vec::new());
         };
@@ -209,38 +184,59 @@ impl Upscale {
         let (from, to) = (first.desc().layout.bytes(first.size())?, desc.layout.bytes(desc.size)?);
         let size = PictureSize {
             batch: images.len(),
-            height: first.size().height as usize,
-            width: first.size().width as usize,
+            ..picture_size(first.desc())
         };
         let mut results = Vec::with_capacity(images.len());
-        if let [image] = images {
-            let mut output = self.pool.take(to);
-            let samples = image.host_buffer()?.samples::<f32>();
-            self.call(samples, size, output.samples_mut())?;
-            results.push(Image::host(desc, output.freeze())?);
-        } else {
-            let mut input = self.pool.take(from * images.len());
-            for (image, place) in images.iter().zip(input.bytes_mut().chunks_exact_mut(from)) {
-                place.copy_from_slice(image.host_buffer()?.bytes());
+        if images.len() == 1 || !self.batches(size)? {
+            for image in images {
+                let mut output = self.pool.take(to);
+                let samples = image.host_buffer()?.samples::<f32>();
+                self.call(samples, PictureSize { batch: 1, ..size }, output.samples_mut())?;
+                self.finite(output.samples_mut())?;
+                results.push(Image::host(self.desc(image.desc())?, output.freeze())?);
             }
-            let mut output = self.pool.take(to * images.len());
-            self.call(input.samples_mut::<f32>(), size, output.samples_mut())?;
-            for place in output.bytes().chunks_exact(to) {
-                let mut one = self.pool.take(to);
-                one.bytes_mut().copy_from_slice(place);
-                results.push(Image::host(desc, one.freeze())?);
-            }
+            return Ok(results);
         }
-        for ((result, image), &strength) in results.iter_mut().zip(images).zip(strengths) {
-            if strength < 1.0 {
-                *result = self.blend(result, image, strength)?;
-            }
+        let mut input = self.pool.take(from * images.len());
+        for (image, place) in images.iter().zip(input.bytes_mut().chunks_exact_mut(from)) {
+            place.copy_from_slice(image.host_buffer()?.bytes());
+        }
+        let mut output = self.pool.take(to * images.len());
+        self.model
+            .run(input.samples_mut::<f32>(), size, output.samples_mut())
+            .map_err(model_error)?;
+        self.finite(output.samples_mut())?;
+        for (image, place) in images.iter().zip(output.bytes().chunks_exact(to)) {
+            let mut one = self.pool.take(to);
+            one.bytes_mut().copy_from_slice(place);
+            results.push(Image::host(self.desc(image.desc())?, one.freeze())?);
         }
         Ok(results)
     }
 
+    /// Refuses a picture that is none: a broken network must not become a black film.
+    fn finite(&self, samples: &[f32]) -> Result<(), ProcessorError> {
+        // Zero times anything finite is zero, so one sum tells.
+        let sum: f32 = samples
+            .chunks(4096)
+            .map(|chunk| chunk.iter().map(|v| v * 0.0).sum::<f32>())
+            .sum();
+        if sum == 0.0 {
+            return Ok(());
+        }
+        let message = format!("{} gives numbers that are not finite", self.id);
+        Err(ProcessorError::new("model.not_finite", message)
+            .with_hint("try --device cpu --precision f32, or another model"))
+    }
+
+    /// The enlargement without the network.
+    fn plain(&self, source: &Image) -> Result<Image, ProcessorError> {
+        let size = self.desc(source.desc())?.size;
+        Ok(resize(source, size, ResizeFilter::Lanczos3, &self.pool)?)
+    }
+
     fn blend(&self, network: &Image, source: &Image, strength: f64) -> Result<Image, ProcessorError> {
-        let plain = resize(source, network.size(), ResizeFilter::Lanczos3, &self.pool)?;
+        let plain = self.plain(source)?;
         let mut mixed = self.pool.take(network.host_buffer()?.bytes().len());
         let strength = strength as f32;
         let pairs = network
@@ -265,28 +261,42 @@ impl Upscale {
     }
 }
 
+fn picture_size(desc: &ImageDesc) -> PictureSize {
+    PictureSize {
+        batch: 1,
+        height: desc.size.height as usize,
+        width: desc.size.width as usize,
+    }
+}
+
 impl Processor for Upscale {
     fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
     fn chosen(&self) -> Vec<(&'static str, String)> {
-        let report = self.model.report();
-        vec![
+        let mut facts = vec![
             ("model", self.id.clone()),
             ("scale", format!("{}x", self.model.scale())),
-            ("execution", format!("on {report}")),
-        ]
+            ("execution", format!("on {}", self.model.report())),
+        ];
+        let planned = *self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((size, Ok(tiling))) = planned.map(|size| (size, self.tiling(size))) {
+            let tile = tiling.map_or_else(|| "whole picture".to_owned(), |t| t.describe(&self.model, size));
+            facts.push(("tile", tile));
+        }
+        facts
+    }
+
+    fn cancel(&self) {
+        self.model.cancel();
     }
 
     fn output(&self, input: &ImageDesc, _params: &Params) -> Result<ImageDesc, ProcessorError> {
         // Decided before the first frame, so that a tile that cannot be is said at once.
-        let size = PictureSize {
-            batch: 1,
-            height: input.size.height as usize,
-            width: input.size.width as usize,
-        };
+        let size = picture_size(input);
         self.tiling(size)?;
+        *self.planned.lock().unwrap_or_else(PoisonError::into_inner) = Some(size);
         self.desc(input)
     }
 
@@ -295,29 +305,41 @@ impl Processor for Upscale {
     }
 
     fn process(&self, items: &mut [Item<'_>], out: &mut Outputs) -> Result<(), ProcessorError> {
-        let mut waiting: Vec<(_, Context, f64)> = Vec::with_capacity(items.len());
+        let mut taken: Vec<(_, Context, f64)> = Vec::with_capacity(items.len());
         for item in items {
-            let strength = item
-                .params
-                .typed::<UpscaleParams>()
-                .map_or(1.0, |params| params.strength);
+            let strength = typed::<UpscaleParams>(&item.params)?.strength;
             if let Some(context) = item.context.take() {
-                waiting.push((item.stream, context, strength));
+                taken.push((item.stream, context, strength));
+            }
+        }
+        let mut results: Vec<Option<Image>> = vec![None; taken.len()];
+        let mut waiting: Vec<usize> = Vec::with_capacity(taken.len());
+        for (at, (_, context, strength)) in taken.iter().enumerate() {
+            if *strength > 0.0 {
+                waiting.push(at);
+            } else {
+                results[at] = Some(self.plain(&context.frame.image)?);
             }
         }
         // One call takes pictures of one size; a batch of several sizes becomes several calls.
-        while let Some(size) = waiting.first().map(|(_, context, _)| context.frame.image.size()) {
-            let (same, rest): (Vec<_>, Vec<_>) = waiting
-                .into_iter()
-                .partition(|(_, context, _)| context.frame.image.size() == size);
+        let image = |at: usize| &taken[at].1.frame.image;
+        while let Some(size) = waiting.first().map(|at| image(*at).size()) {
+            let (same, rest): (Vec<usize>, Vec<usize>) = waiting.into_iter().partition(|at| image(*at).size() == size);
             waiting = rest;
-            let images: Vec<Image> = same.iter().map(|(_, context, _)| context.frame.image.clone()).collect();
-            let strengths: Vec<f64> = same.iter().map(|(.., strength)| *strength).collect();
-            let results = self.enlarge(&images, &strengths)?;
-            for ((stream, context, _), image) in same.into_iter().zip(results) {
-                let frame = context.frame.with_image(image);
-                out.push(stream, Context { frame, ..context });
+            let images: Vec<&Image> = same.iter().map(|at| image(*at)).collect();
+            for (at, network) in same.into_iter().zip(self.enlarge(&images)?) {
+                let strength = taken[at].2;
+                results[at] = Some(if strength < 1.0 {
+                    self.blend(&network, image(at), strength)?
+                } else {
+                    network
+                });
             }
+        }
+        // In the order in which they came, so that a stream keeps its own.
+        for ((stream, context, _), image) in taken.into_iter().zip(results.into_iter().flatten()) {
+            let frame = context.frame.with_image(image);
+            out.push(stream, Context { frame, ..context });
         }
         Ok(())
     }

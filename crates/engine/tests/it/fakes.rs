@@ -116,9 +116,18 @@ pub(crate) struct Seen {
     pub(crate) frames: Arc<Mutex<Vec<(u64, i64, u8)>>>,
     pub(crate) images: Arc<Mutex<Vec<Image>>>,
     pub(crate) finished: Arc<AtomicBool>,
+    pub(crate) forgets: bool,
 }
 
 impl Seen {
+    /// Remembers no pictures: for counting memory.
+    pub(crate) fn without_pictures() -> Self {
+        Self {
+            forgets: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn values(&self) -> Vec<u8> {
         self.frames.lock().unwrap().iter().map(|(.., value)| *value).collect()
     }
@@ -141,7 +150,9 @@ impl FrameSink for Collect {
         frames.push((frame.index, frame.pts.ticks, value(&frame.image)));
         let count = frames.len();
         drop(frames);
-        self.seen.images.lock().unwrap().push(frame.image.clone());
+        if !self.seen.forgets {
+            self.seen.images.lock().unwrap().push(frame.image.clone());
+        }
         if let Some(on_write) = &mut self.on_write {
             on_write(count);
         }
@@ -169,6 +180,8 @@ pub(crate) struct Closure {
     pub(crate) work: Box<Work>,
     pub(crate) calls: Arc<AtomicU64>,
     pub(crate) largest_batch: Arc<AtomicU64>,
+    /// A frame that it takes and never gives.
+    pub(crate) swallows: Option<u64>,
 }
 
 impl Closure {
@@ -179,6 +192,7 @@ impl Closure {
             work: Box::new(work),
             calls: Arc::default(),
             largest_batch: Arc::default(),
+            swallows: None,
         }
     }
 }
@@ -201,7 +215,9 @@ impl Processor for Closure {
                 Some(value) => context.frame.image = picture(value),
                 None => context.verdict = Verdict::Reject("test".to_owned()),
             }
-            out.push(item.stream, context);
+            if self.swallows != Some(context.frame.index) {
+                out.push(item.stream, context);
+            }
         }
         Ok(())
     }

@@ -60,6 +60,77 @@ fn t37_a_failing_frame_is_stood_in_for_by_policy() {
 }
 
 #[test]
+fn a_processor_that_swallows_a_frame_is_an_error_and_not_a_hang() {
+    let mut swallows = Closure::new(|_, value| Ok(Some(value)));
+    swallows.swallows = Some(30);
+    let error = run(&job(swallows), source(0..200), &Seen::default(), &Control::default()).unwrap_err();
+    assert_eq!(error.code(), "pipeline.ratio");
+}
+
+#[test]
+fn in_a_failing_batch_the_frame_to_blame_is_named_and_the_others_go_on() {
+    let mut batches = fails_at(7);
+    batches.descriptor.batch.max = 4;
+    let policy = OfflineJob {
+        batch: 4,
+        on_frame_error: OnFrameError::Repeat,
+        ..job(batches)
+    };
+    let seen = Seen::default();
+    let report = run(&policy, source(0..20), &seen, &Control::default()).unwrap();
+    assert_eq!(report.faults.iter().map(|fault| fault.frame).collect::<Vec<_>>(), [7]);
+    let expected: Vec<u8> = (0..20).map(|value| if value == 7 { 6 } else { value }).collect();
+    assert_eq!(seen.values(), expected);
+
+    let mut batches = fails_at(7);
+    batches.descriptor.batch.max = 4;
+    let fail = OfflineJob {
+        batch: 4,
+        ..job(batches)
+    };
+    let error = run(&fail, source(0..20), &Seen::default(), &Control::default()).unwrap_err();
+    assert!(error.to_string().contains("frame 7"), "{error}");
+}
+
+#[test]
+fn a_first_frame_that_fails_is_stood_in_for_by_the_source() {
+    let job = OfflineJob {
+        on_frame_error: OnFrameError::Repeat,
+        ..job(fails_at(0))
+    };
+    let seen = Seen::default();
+    run(&job, source([5, 6]), &seen, &Control::default()).unwrap();
+    assert_eq!(seen.values(), [5, 6]);
+}
+
+/// Peak resident memory of this process so far, in bytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn t41_ten_times_as_many_frames_take_no_more_memory() {
+    let run_frames = |frames: usize| {
+        let values = (0..frames).map(|at| (at * 7 % 251) as u8);
+        run(
+            &job(fails_at(u64::MAX)),
+            source(values),
+            &Seen::without_pictures(),
+            &Control::default(),
+        )
+        .unwrap();
+        peak_memory()
+    };
+    let short = run_frames(20_000);
+    let long = run_frames(200_000);
+    // The test's own list of what the sink saw is 24 bytes a frame.
+    let own = 200_000 * 24 * 2;
+    assert!(long < short + short / 20 + own, "{short} bytes, then {long}");
+}
+
+#[test]
 fn errors_of_source_and_sink_end_the_job() {
     let broken = crate::fakes::Values {
         fail_at: Some(7),

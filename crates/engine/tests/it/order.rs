@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, atomic::Ordering};
 
-use kinora_engine::{Control, DedupeMode, Event, OfflineJob, OnFrameError};
+use kinora_engine::{Control, DedupeMode, Event, OfflineJob};
 use kinora_pipeline::DependsOn;
 
 use crate::fakes::{Closure, Collect, Seen, job, pts, run, run_into, source, work_for};
@@ -124,7 +124,6 @@ fn progress_counts_encoded_frames_and_never_falls() {
         1,
         "100 once, at the end"
     );
-    let _ = OnFrameError::Fail;
 }
 
 #[test]
@@ -149,4 +148,13 @@ fn lanes_overlap_so_that_the_slowest_decides() {
     .unwrap();
     let lane = |name| report.lanes.iter().find(|lane| lane.name == name).unwrap().seconds;
     assert!(report.seconds < 0.9 * (lane("network") + lane("encode")), "{report:?}");
+}
+
+#[test]
+fn the_first_frame_passes_every_filter() {
+    let picky = Closure::new(|_, value| Ok((value > 2).then_some(value)));
+    let seen = Seen::default();
+    let report = run(&job(picky), source([1, 2, 3, 2]), &seen, &Control::default()).unwrap();
+    assert_eq!(seen.values(), [1, 1, 3, 3]);
+    assert_eq!(report.frames_out, 4);
 }

@@ -59,26 +59,42 @@ fn a_paused_job_starts_no_new_batch() {
     let seen = Seen::default();
     let processor = slow();
     let calls = Arc::clone(&processor.calls);
+    let (told, verdict) = std::sync::mpsc::channel();
     let sink = acting(&seen, 5, {
         let control = control.clone();
         move || {
             control.pause();
-            let (control, calls) = (control.clone(), Arc::clone(&calls));
+            let (control, calls, told) = (control.clone(), Arc::clone(&calls), told.clone());
             std::thread::spawn(move || {
                 work_for(5_000);
                 let before = calls.load(Ordering::SeqCst);
                 work_for(20_000);
-                assert_eq!(calls.load(Ordering::SeqCst), before);
+                told.send(calls.load(Ordering::SeqCst) - before).unwrap();
                 control.resume();
             });
         }
     });
     run_into(&job(processor), source(0..60), sink, &control, &quiet()).unwrap();
     assert_eq!(seen.values().len(), 60);
+    assert_eq!(verdict.recv().unwrap(), 0, "no batch began while the job was paused");
 }
 
 #[test]
-fn stop_finishes_what_is_in_flight_and_writes_no_file() {
+fn a_stop_after_the_last_frame_throws_nothing_away() {
+    let control = Control::default();
+    let seen = Seen::default();
+    let sink = acting(&seen, 20, {
+        let control = control.clone();
+        move || control.stop()
+    });
+    // All frames are decoded long before the last one is written.
+    let report = run_into(&job(slow()), source(0..20), sink, &control, &quiet());
+    assert_eq!(report.unwrap().frames_out, 20);
+    assert!(seen.finished.load(Ordering::SeqCst));
+}
+
+#[test]
+fn stop_drops_what_no_file_would_keep() {
     let control = Control::default();
     let seen = Seen::default();
     let sink = acting(&seen, 10, {
@@ -94,7 +110,7 @@ fn stop_finishes_what_is_in_flight_and_writes_no_file() {
     )
     .unwrap_err();
     assert!(
-        matches!(error, EngineError::Stopped { frames } if (10..200).contains(&frames)),
+        matches!(error, EngineError::Stopped { frames, kept: false } if (10..200).contains(&frames)),
         "{error:?}"
     );
     assert!(!seen.finished.load(Ordering::SeqCst));

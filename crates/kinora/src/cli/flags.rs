@@ -98,10 +98,10 @@ pub(crate) struct PictureFlags {
     pub(crate) salvage: bool,
 }
 
-/// Where it runs.
+/// On what a network runs.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Where it runs")]
-pub(crate) struct PlaceFlags {
+pub(crate) struct DeviceFlags {
     /// auto, cpu or openvino; auto is the first of openvino, cpu that loads
     #[arg(short, long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,
@@ -111,6 +111,17 @@ pub(crate) struct PlaceFlags {
     /// How weights are held: auto, fast (packed in memory) or lean (mapped, not packed)
     #[arg(long, default_value = "auto", value_name = "W", hide_short_help = true)]
     pub(crate) weights: String,
+    /// Threads of the network and of the encoder [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) threads: Option<u32>,
+}
+
+/// Where it runs.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Where it runs")]
+pub(crate) struct PlaceFlags {
+    #[command(flatten)]
+    pub(crate) on: DeviceFlags,
     /// Frames in one call of the network: auto or a number
     #[arg(long, default_value = "auto", value_name = "N", hide_short_help = true)]
     pub(crate) batch: AutoNumber,
@@ -126,9 +137,6 @@ pub(crate) struct PlaceFlags {
     /// Networks that run at once: auto or a number
     #[arg(long, default_value = "auto", value_name = "N", hide_short_help = true)]
     pub(crate) workers: AutoNumber,
-    /// Threads of the network and of the encoder [default: all cores]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) threads: Option<u32>,
 }
 
 /// Encoder and streams.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(crate) use flags::{
-    AutoNumber, ColorChoice, EncodeFlags, InOut, JobFlags, Moment, PictureFlags, PlaceFlags, ProgressStyle, SizeFlags,
+    AutoNumber, ColorChoice, DeviceFlags, EncodeFlags, InOut, JobFlags, Moment, PictureFlags, PlaceFlags,
+    ProgressStyle, SizeFlags,
 };
 #[cfg(test)]
 pub(crate) use flags::{PictureSize, ScaleFactor};
@@ -135,6 +136,19 @@ Examples:
   kinora infer -m span-x4 -i in.safetensors -o out.safetensors
 The one image tensor of the input (any name, f32, CHW or NCHW, 0..1) goes through the network; the output holds 'y'.";
 
+/// How a job works, whatever it does.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JobArgs {
+    #[command(flatten)]
+    pub(crate) picture: PictureFlags,
+    #[command(flatten)]
+    pub(crate) place: PlaceFlags,
+    #[command(flatten)]
+    pub(crate) encode: EncodeFlags,
+    #[command(flatten)]
+    pub(crate) job: JobFlags,
+}
+
 /// `kinora upscale`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Upscale {
@@ -148,9 +162,9 @@ pub(crate) struct Upscale {
     pub(crate) preset: Option<String>,
     #[command(flatten)]
     pub(crate) size: SizeFlags,
-    /// Blend with the plain enlargement, 0 to 1
-    #[arg(long, default_value_t = 1.0, value_name = "0..1", help_heading = "What is done")]
-    pub(crate) strength: f64,
+    /// Blend with the plain enlargement, 0 to 1 [default: 1]
+    #[arg(long, value_name = "0..1", help_heading = "What is done")]
+    pub(crate) strength: Option<f64>,
     /// Any parameter of the pipeline: PROCESSOR.KEY=VALUE; repeatable
     #[arg(
         long,
@@ -160,13 +174,7 @@ pub(crate) struct Upscale {
     )]
     pub(crate) set: Vec<String>,
     #[command(flatten)]
-    pub(crate) picture: PictureFlags,
-    #[command(flatten)]
-    pub(crate) place: PlaceFlags,
-    #[command(flatten)]
-    pub(crate) encode: EncodeFlags,
-    #[command(flatten)]
-    pub(crate) job: JobFlags,
+    pub(crate) with: JobArgs,
 }
 
 /// `kinora run`.
@@ -181,13 +189,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "PROC.KEY=VALUE", help_heading = "What is done")]
     pub(crate) set: Vec<String>,
     #[command(flatten)]
-    pub(crate) picture: PictureFlags,
-    #[command(flatten)]
-    pub(crate) place: PlaceFlags,
-    #[command(flatten)]
-    pub(crate) encode: EncodeFlags,
-    #[command(flatten)]
-    pub(crate) job: JobFlags,
+    pub(crate) with: JobArgs,
 }
 
 /// `kinora infer`.
@@ -206,7 +208,7 @@ pub(crate) struct Infer {
     #[arg(short = 'y', long)]
     pub(crate) overwrite: bool,
     #[command(flatten)]
-    pub(crate) place: PlaceFlags,
+    pub(crate) place: DeviceFlags,
 }
 
 /// `kinora list`.

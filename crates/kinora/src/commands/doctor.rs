@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use kinora_media::{ENCODER_PRESETS, Stop, StreamKind};
+use kinora_media::{ENCODER_PRESETS, Stop, StreamKind, Verdict};
 use kinora_models::{ImageModel, image_model::PictureSize, zoo};
 use kinora_nn::{DeviceChoice, LoadOptions, Runtime};
 use serde_json::{Value as Json, json};
@@ -141,12 +141,14 @@ fn examine(app: &App) -> Vec<Finding> {
         let usable = |entry: &&zoo::Entry| {
             entry.source.is_some() && matches!(entry.state, zoo::State::Installed | zoo::State::Found)
         };
-        listing
+        let mut found: Vec<(u64, String)> = listing
             .entries
             .iter()
             .filter(usable)
-            .map(|entry| entry.id.clone())
-            .collect::<Vec<_>>()
+            .map(|entry| (entry.bytes, entry.id.clone()))
+            .collect();
+        found.sort();
+        found.into_iter().map(|(_, id)| id).collect::<Vec<_>>()
     });
     match &installed {
         Ok(models) if models.is_empty() => {
@@ -332,18 +334,32 @@ fn look_into(app: &App, file: &Path) -> Result<Vec<Finding>, Failure> {
             "it is deinterlaced first; --deinterlace off leaves it",
         ));
     }
-    let mut decoder = kinora_media::Decoder::open(&ffmpeg, &info, kinora_media::DecodeOptions::default())?;
+    let mut decoder = kinora_media::Decoder::open(
+        &ffmpeg,
+        &info,
+        kinora_media::DecodeOptions {
+            stream: Some(stream.index),
+            ..Default::default()
+        },
+    )?;
     while decoder.next_frame()?.is_some() {}
     let found = decoder.completeness();
-    match found.cut_before(&index) {
-        None => findings.push(ok("decodes", format!("all {} frames", count(found.frames)))),
-        Some(total) => {
-            let at = found
-                .last_pts
-                .map_or_else(|| "the beginning".to_owned(), |last| last.to_string());
-            let failure =
-                Failure::new("input.truncated", format!("it ends at {at} of {total}")).hint("kinora upscale --salvage");
-            findings.push(fail("decodes", &failure));
+    for (_, note) in found.notes(&index) {
+        findings.push(warn("decodes", note, "kinora upscale does the same and says so"));
+    }
+    match found.verdict(&index, false) {
+        Verdict::Whole => findings.push(ok("decodes", format!("all {} frames", count(found.frames)))),
+        Verdict::Cut {
+            last, stated, cause, ..
+        } => {
+            let at = last.map_or_else(|| "the beginning".to_owned(), |last| last.to_string());
+            let total = info
+                .duration
+                .or(stated)
+                .map_or_else(String::new, |total| format!(" of {total}"));
+            let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            let failure = Failure::new("input.truncated", format!("it ends at {at}{total}{cause}"));
+            findings.push(fail("decodes", &failure.hint("kinora upscale --salvage")));
         }
     }
     Ok(findings)

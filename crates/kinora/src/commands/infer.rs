@@ -1,17 +1,21 @@
 use std::{collections::HashMap, fs, path::Path};
 
+use kinora_media::PartFile;
 use kinora_models::{ImageModel, image_model::PictureSize, zoo};
 use kinora_nn::{LoadOptions, Runtime};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::{job::check_output, place::Place};
+use super::{
+    job::check_output,
+    place::{cores, known_device},
+};
 use crate::{app::App, cli::Infer, failure::Failure};
 
 /// Largest input file: a picture's tensor, not a model.
 const MAX_BYTES: u64 = 4 << 30;
 
 pub(crate) fn run(app: &App, flags: &Infer) -> Result<(), Failure> {
-    let place = Place::new(&flags.place)?;
+    known_device(&flags.place)?;
     check_output(&flags.output, &flags.input, flags.overwrite)?;
     let bytes = read(&flags.input)?;
     let (name, shape, values) = image_tensor(&bytes, &flags.input)?;
@@ -35,7 +39,7 @@ pub(crate) fn run(app: &App, flags: &Infer) -> Result<(), Failure> {
             .weights
             .parse()
             .map_err(|_| word("weights", &flags.place.weights))?,
-        threads: place.threads,
+        threads: flags.place.threads.map_or_else(cores, |threads| threads as usize),
         ..LoadOptions::default()
     };
     let model = ImageModel::open(&resolved.source, &resolved.spec, &runtime, &options, &app.cache())?;
@@ -113,11 +117,6 @@ fn write(path: &Path, shape: &[usize], values: &[f32]) -> Result<(), Failure> {
     let view = TensorView::new(Dtype::F32, shape.to_vec(), data).map_err(|error| failed(error.to_string()))?;
     let bytes =
         safetensors::serialize(HashMap::from([("y", view)]), None).map_err(|error| failed(error.to_string()))?;
-    let part = path.with_extension("part.safetensors");
-    fs::write(&part, bytes)
-        .and_then(|()| fs::rename(&part, path))
-        .map_err(|error| {
-            let _ = fs::remove_file(&part);
-            failed(error.to_string())
-        })
+    PartFile::write(path, &bytes, true)?;
+    Ok(())
 }

@@ -3,257 +3,92 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use kinora_engine::{
-    ClipSink, ClipSource, Control, DedupeMode, Event, FrameSink, FrameSource, OfflineJob, OnFrameError, Report, Stated,
+    ClipSink, ClipSource, Control, DedupeMode, Event, FrameSink, FrameSource, OfflineJob, OnFrameError, Report,
 };
-use kinora_frame::{Rational, Timestamp};
 use kinora_media::{
-    Audio, DecodeOptions, Decoder, Deinterlace, EncodeSettings, Encoder, Ffmpeg, MediaInfo, PacketIndex, SizeChange,
-    StartAt, Stop, StreamKind, Subtitles, VideoFacts, VideoFormat,
+    Audio, DecodeOptions, Decoder, Deinterlace, EncodeSettings, Encoder, SizeChange, StartAt, Stop, Subtitles,
+    VideoFormat,
 };
-use kinora_pipeline::{Accepts, Pipeline, PipelineBuilder};
+use kinora_pipeline::{Accepts, Pipeline, PipelineBuilder, Stage};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    clip::Clip,
     output_name::{NameParts, default_output},
     place::Place,
+    telling::{ReportFile, chosen, head, tell},
 };
 use crate::{
     app::App,
-    cli::{EncodeFlags, InOut, JobFlags, Moment, PictureFlags, PlaceFlags, ProgressStyle},
+    cli::{InOut, JobArgs, PictureFlags, PlaceFlags, ProgressStyle},
     failure::Failure,
     keys::Steering,
-    show::{ProgressView, bytes, clock_time, count, rate},
+    show::ProgressView,
 };
 
-/// The one input of a job, and the output if it was named as a second word.
-pub(crate) fn input_and_output(io: &InOut) -> Result<(PathBuf, Option<PathBuf>), Failure> {
-    let mut words = io.paths.iter().cloned();
-    let input = match &io.input {
-        Some(input) => input.clone(),
-        None => words.next().ok_or_else(|| {
-            Failure::new("usage.missing", "no input was named").hint("kinora upscale clip.mp4; kinora upscale --help")
-        })?,
-    };
-    let second = words.next();
-    if words.next().is_some() || (second.is_some() && io.output.is_some()) {
-        return Err(Failure::usage("this version takes one input and one output")
-            .hint("call it once for each input; the shell's for loop does that"));
-    }
-    check_exists(&input)?;
-    Ok((input, io.output.clone().or(second)))
+/// A processor that a job wants, with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WantedNode {
+    /// Name in the pipeline: the processor's, with a number from the second on.
+    pub(crate) id: String,
+    pub(crate) processor: String,
+    pub(crate) params: Map<String, Json>,
+    /// The stage it was put into; `None` is its own, or that of the one before it where that is later.
+    pub(crate) stage: Option<Stage>,
 }
 
-fn check_exists(input: &Path) -> Result<(), Failure> {
-    if input.exists() {
-        return Ok(());
-    }
-    let failure = Failure::new("input.missing", format!("'{}' does not exist", input.display()));
-    let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let folder = input
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let names: Vec<String> = std::fs::read_dir(folder)
-        .map(|entries| {
-            entries
-                .filter_map(Result::ok)
-                .map(|e| e.file_name().to_string_lossy().into_owned())
-                .collect()
-        })
-        .unwrap_or_default();
-    Err(
-        match kinora_pipeline::nearest(&name, names.iter().map(String::as_str)) {
-            Some(near) => failure.hint(format!("did you mean {near}?")),
-            None => failure,
-        },
-    )
-}
-
-/// A probed video and the part of it that is wanted.
-pub(crate) struct Clip {
-    pub(crate) ffmpeg: Ffmpeg,
-    pub(crate) info: MediaInfo,
-    pub(crate) facts: VideoFacts,
-    pub(crate) stream: usize,
-    pub(crate) time_base: Rational,
-    pub(crate) index: Arc<PacketIndex>,
-    pub(crate) first: u64,
-    pub(crate) end: u64,
-}
-
-impl Clip {
-    pub(crate) fn open(app: &App, input: &Path, io: &InOut) -> Result<Self, Failure> {
-        let ffmpeg = app.ffmpeg()?;
-        let info = ffmpeg.probe(input)?;
-        let found = info
-            .video()
-            .map(|(stream, facts)| (stream.index, stream.time_base, facts.clone()));
-        let Some((stream, time_base, facts)) = found else {
-            let kinds: Vec<&str> = info.streams.iter().map(|stream| stream.codec.as_str()).collect();
-            return Err(
-                Failure::new("input.no_video", format!("{} holds no video", input.display()))
-                    .cause(format!("its streams are: {}", kinds.join(", ")))
-                    .hint("kinora doctor FILE shows what is in it"),
-            );
-        };
-        let index = Arc::new(ffmpeg.packet_index(&info.path, stream, &Stop::default())?);
-        let first = io.start.map_or(Ok(0), |moment| frame_of(&index, moment, false))?;
-        let end = match (io.end, io.duration) {
-            (Some(end), _) => frame_of(&index, end, true)?,
-            (None, Some(Moment::Frame(frames))) => first.saturating_add(frames),
-            (None, Some(Moment::Micros(micros))) => {
-                let from = index.pts_of(first).unwrap_or(Timestamp::new(0, index.base()));
-                frame_at_or_after(&index, from, micros)
-            }
-            (None, None) => index.len(),
-        };
-        // A stream whose packets have no times (a raw one) has no index: it runs to its end.
-        let end = if index.is_empty() {
-            u64::MAX
+/// Numbers repeats of one processor as the pipeline does.
+pub(crate) fn wanted(nodes: impl IntoIterator<Item = (String, Map<String, Json>, Option<Stage>)>) -> Vec<WantedNode> {
+    let mut all: Vec<WantedNode> = Vec::new();
+    for (processor, params, stage) in nodes {
+        let before = all.iter().filter(|node| node.processor == processor).count();
+        let id = if before == 0 {
+            processor.clone()
         } else {
-            end.min(index.len())
+            format!("{processor}_{}", before + 1)
         };
-        if first >= end {
-            return Err(Failure::usage(format!(
-                "the part from frame {first} to frame {end} is empty: {} has {} frames",
-                input.display(),
-                index.len()
-            )));
-        }
-        Ok(Self {
-            ffmpeg,
-            info,
-            facts,
-            stream,
-            time_base,
-            index,
-            first,
-            end,
-        })
+        all.push(WantedNode {
+            id,
+            processor,
+            params,
+            stage,
+        });
     }
-
-    /// First time and the time after the last, where only a part is wanted.
-    fn part(&self) -> Option<(Timestamp, Timestamp)> {
-        if self.index.is_empty() || (self.first == 0 && self.end >= self.index.len()) {
-            return None;
-        }
-        let from = self.index.pts_of(self.first)?;
-        let to = match self.index.pts_of(self.end) {
-            Some(next) => next,
-            // The last frame stands for as long as a frame does.
-            None => moved(self.index.last_pts()?, 1_000_000)?,
-        };
-        Some((from, to))
-    }
-
-    fn frames(&self) -> u64 {
-        if self.index.is_empty() {
-            self.stated().frames
-        } else {
-            self.end - self.first
-        }
-    }
-
-    /// What the container says of its length.
-    fn stated(&self) -> Stated {
-        let length = self.info.duration;
-        let estimated = match (length, self.facts.frame_rate) {
-            (Some(length), Some(fps)) => (length.seconds() * fps.to_f64()).round().max(0.0) as u64,
-            _ => 0,
-        };
-        Stated {
-            frames: self.facts.stated_frames.unwrap_or(estimated),
-            length: length.map(|length| length.to_string()),
-        }
-    }
-
-    fn length(&self) -> Duration {
-        let from = self.index.pts_of(self.first);
-        let to = self.index.pts_of(self.end.saturating_sub(1));
-        match (from, to) {
-            (Some(from), Some(to)) => {
-                let last = self.facts.frame_rate.map_or(0.0, |fps| 1.0 / fps.to_f64().max(1e-6));
-                Duration::try_from_secs_f64((to.seconds() - from.seconds()).max(0.0) + last).unwrap_or_default()
-            }
-            _ => Duration::ZERO,
-        }
-    }
-}
-
-/// The frame shown at a moment, or for an end the first frame that is not shown any more.
-fn frame_of(index: &PacketIndex, moment: Moment, is_end: bool) -> Result<u64, Failure> {
-    match moment {
-        Moment::Frame(frame) if frame < index.len() || is_end => Ok(frame),
-        Moment::Frame(frame) => Err(Failure::usage(format!(
-            "there is no frame {frame}: the clip has {} frames",
-            index.len()
-        ))),
-        Moment::Micros(micros) => {
-            let zero = index.pts_of(0).unwrap_or(Timestamp::new(0, index.base()));
-            if is_end {
-                return Ok(frame_at_or_after(index, zero, micros));
-            }
-            let wanted = moved(zero, micros);
-            let frame = wanted.and_then(|wanted| index.frame_at(wanted)).unwrap_or(0);
-            let past = wanted.zip(index.last_pts()).is_some_and(|(wanted, last)| wanted > last);
-            if past && frame + 1 >= index.len() {
-                let last = index
-                    .last_pts()
-                    .map_or_else(String::new, |last| format!(": its last frame is at {last}"));
-                return Err(Failure::usage(format!(
-                    "the clip ends before the start that was asked for{last}"
-                )));
-            }
-            Ok(frame)
-        }
-    }
-}
-
-fn moved(from: Timestamp, micros: i64) -> Option<Timestamp> {
-    let base = Rational::new(1, 1_000_000).ok()?;
-    let start = from.rescale_floor(base).ok()?;
-    Some(Timestamp::new(start.ticks.checked_add(micros)?, base))
-}
-
-fn frame_at_or_after(index: &PacketIndex, from: Timestamp, micros: i64) -> u64 {
-    let Some(wanted) = moved(from, micros) else {
-        return index.len();
-    };
-    match index.frame_at(wanted) {
-        None => 0,
-        Some(frame) if index.pts_of(frame).is_some_and(|pts| pts >= wanted) => frame,
-        Some(frame) => frame + 1,
-    }
+    all
 }
 
 /// What a job is called and made of.
-pub(crate) struct Plan {
-    /// Processors in order, with parameters.
-    pub(crate) nodes: Vec<(String, Map<String, Json>)>,
+pub(crate) struct JobPlan {
+    /// Processors in order.
+    pub(crate) nodes: Vec<WantedNode>,
     pub(crate) scale: Option<f64>,
     pub(crate) model: Option<String>,
     pub(crate) pipeline: String,
     pub(crate) notes: Vec<String>,
 }
 
+impl JobPlan {
+    /// The processors as they would stand in a file.
+    pub(crate) fn json(&self) -> Json {
+        let entry = |node: &WantedNode| json!({"processor": node.processor, "params": node.params});
+        self.nodes.iter().map(entry).collect()
+    }
+}
+
 /// The flags of a job, wherever they come from.
 pub(crate) struct JobSettings<'a> {
     pub(crate) io: &'a InOut,
     pub(crate) set: &'a [String],
-    pub(crate) picture: &'a PictureFlags,
-    pub(crate) place: &'a PlaceFlags,
-    pub(crate) encode: &'a EncodeFlags,
-    pub(crate) job: &'a JobFlags,
+    pub(crate) with: &'a JobArgs,
 }
 
 /// Applies `--set` and loads the processors.
 pub(crate) fn load_pipeline(
     app: &App,
-    plan: &mut Plan,
+    plan: &mut JobPlan,
     set: &[String],
     place: &Place,
     flags: &PlaceFlags,
@@ -268,19 +103,27 @@ pub(crate) fn load_pipeline(
             )));
         };
         let value = serde_json::from_str(value).unwrap_or_else(|_| Json::String(value.to_owned()));
-        let names: Vec<String> = plan.nodes.iter().map(|(name, _)| name.clone()).collect();
-        let Some((_, params)) = plan.nodes.iter_mut().find(|(name, _)| name == node) else {
+        let names: Vec<String> = plan.nodes.iter().map(|node| node.id.clone()).collect();
+        let Some(found) = plan.nodes.iter_mut().find(|wanted| wanted.id == node) else {
             return Err(
                 Failure::usage(format!("--set {assignment}: this pipeline has no '{node}'"))
                     .hint(format!("it has: {}", names.join(", "))),
             );
         };
-        params.insert(key.to_owned(), value);
+        found.params.insert(key.to_owned(), value);
     }
-    let registry = app.registry(&flags.device)?;
+    let registry = app.registry(&flags.on.device)?;
     let mut builder = PipelineBuilder::new();
-    for (name, params) in &plan.nodes {
-        builder = builder.then(name, params.clone());
+    for node in &plan.nodes {
+        let (name, params) = (node.processor.as_str(), node.params.clone());
+        builder = match node.stage {
+            None => builder.then(name, params),
+            Some(Stage::InputProcessing) => builder.input(name, params),
+            Some(Stage::Preprocessing) => builder.preprocess(name, params),
+            Some(Stage::Generation) => builder.generate(name, params),
+            Some(Stage::Postprocessing) => builder.postprocess(name, params),
+            Some(Stage::Finalization) => builder.finalize(name, params),
+        };
     }
     Ok(Arc::new(builder.build(&registry, &place.resources(app, flags))?))
 }
@@ -290,28 +133,37 @@ pub(crate) fn run_clip(
     app: &App,
     clip: &Clip,
     output: Option<PathBuf>,
-    mut plan: Plan,
+    mut plan: JobPlan,
     settings: &JobSettings<'_>,
 ) -> Result<(), Failure> {
     let console = &app.console;
     let input = &clip.info.path;
     let output = choose_output(clip, output, &plan, settings)?;
     check_output(&output, input, settings.io.overwrite)?;
-    let place = Place::new(settings.place)?;
-    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, settings.place)?;
+    let report_file = ReportFile::open(
+        settings
+            .with
+            .job
+            .report
+            .as_deref()
+            .filter(|_| !settings.with.job.dry_run),
+    )?;
+    let place = Place::new(&settings.with.place)?;
+    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &settings.with.place)?;
 
     let mut options = DecodeOptions {
         stream: Some(clip.stream),
         pool: place.pool.clone(),
-        deinterlace: match settings.picture.deinterlace.as_str() {
+        deinterlace: match settings.with.picture.deinterlace.as_str() {
             "on" => Deinterlace::On,
             "off" => Deinterlace::Off,
             _ => Deinterlace::Auto,
         },
-        size_change: match settings.picture.on_size_change.as_str() {
+        size_change: match settings.with.picture.on_size_change.as_str() {
             "fail" => SizeChange::Fail,
             _ => SizeChange::Rescale,
         },
+        index: Some(Arc::clone(&clip.index)),
         ..DecodeOptions::default()
     };
     if clip.first > 0 {
@@ -332,7 +184,7 @@ pub(crate) fn run_clip(
     );
     let image = source.image();
     let format = image_format(&source)?;
-    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, settings.picture);
+    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);
     let laid_out = job.plan(&source)?;
     let size = laid_out.output.size;
     // A source that does not name its matrix gives a file that does not either, unless players would then guess
@@ -353,10 +205,10 @@ pub(crate) fn run_clip(
     let encode = encode_settings(clip, settings, &plan, &place, &pipeline);
 
     head(app, clip, &output, &plan, &pipeline, size, &encode, &place);
-    if job.effective_dedupe(&laid_out) != job.dedupe {
+    if job.effective_dedupe(&laid_out) != job.dedupe && laid_out.worth_sharing {
         console.say("  duplicates off: an output depends on more than its pixels");
     }
-    if settings.job.dry_run {
+    if settings.with.job.dry_run {
         for line in laid_out.to_text().lines() {
             console.say(&format!("  {line}"));
         }
@@ -378,8 +230,9 @@ pub(crate) fn run_clip(
     let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let report = execute(app, &job, Box::new(source), Box::new(ClipSink::new(encoder)), &name)?;
     tell(app, &report, &name);
-    if let Some(file) = &settings.job.report {
-        write_report(file, &report, clip, &output, &plan, &pipeline)?;
+    if let Some(file) = report_file {
+        let input = json!({"path": clip.info.path.to_string_lossy(), "first": clip.first, "end": clip.end});
+        file.write(&report, &plan, &pipeline, input)?;
     }
     Ok(())
 }
@@ -407,7 +260,9 @@ pub(crate) fn execute(
         }) as kinora_engine::Events
     };
     let steering = Steering::new(&control, console, console.style() == ProgressStyle::Bar);
+    console.follow(Some(&control));
     let result = job.run(source, sink, &control, &console.clock(), &events);
+    console.follow(None);
     drop(steering);
     console.clear();
     Ok(result?)
@@ -429,7 +284,8 @@ pub(crate) fn offline_job(
         batch: place.batch,
         workers: place.workers,
         finishers: 1,
-        memory_bytes: place.memory_bytes,
+        // Half of the memory is for frames on their way, the other half for what networks compute with.
+        memory_bytes: place.memory_bytes / 2,
         on_frame_error: match picture.on_frame_error.as_str() {
             "source" => OnFrameError::Source,
             "repeat" => OnFrameError::Repeat,
@@ -450,7 +306,7 @@ fn image_format(source: &ClipSource) -> Result<kinora_frame::PixelFormat, Failur
 fn choose_output(
     clip: &Clip,
     output: Option<PathBuf>,
-    plan: &Plan,
+    plan: &JobPlan,
     settings: &JobSettings<'_>,
 ) -> Result<PathBuf, Failure> {
     if let Some(output) = output {
@@ -516,11 +372,11 @@ pub(crate) fn check_output(output: &Path, input: &Path, overwrite: bool) -> Resu
 fn encode_settings(
     clip: &Clip,
     settings: &JobSettings<'_>,
-    plan: &Plan,
+    plan: &JobPlan,
     place: &Place,
     pipeline: &Pipeline,
 ) -> EncodeSettings {
-    let flags = settings.encode;
+    let flags = &settings.with.encode;
     let no_audio = flags.no_audio || flags.audio == "none";
     let subtitles = if flags.no_subtitles {
         "none"
@@ -529,9 +385,9 @@ fn encode_settings(
     };
     let made_by = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "pipeline": plan.nodes.iter().map(|(name, params)| json!({"processor": name, "params": params})).collect::<Vec<_>>(),
+        "pipeline": plan.json(),
         "chosen": chosen(pipeline),
-        "truncated": settings.picture.salvage.then_some("salvage was asked for"),
+        "salvage": settings.with.picture.salvage,
     });
     EncodeSettings {
         codec: flags.codec.clone(),
@@ -545,7 +401,9 @@ fn encode_settings(
             .map(|pair| (pair.0.clone(), pair.1.clone()))
             .collect(),
         threads: settings
+            .with
             .place
+            .on
             .threads
             .is_some()
             .then(|| u32::try_from(place.threads).unwrap_or(1)),
@@ -560,222 +418,4 @@ fn encode_settings(
         overwrite: settings.io.overwrite,
         ..EncodeSettings::default()
     }
-}
-
-pub(crate) fn chosen(pipeline: &Pipeline) -> Map<String, Json> {
-    let mut all = Map::new();
-    for node in pipeline.nodes() {
-        let facts = node.processor.chosen();
-        if !facts.is_empty() {
-            let facts: Map<String, Json> = facts
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.into()))
-                .collect();
-            all.insert(node.id.clone(), Json::Object(facts));
-        }
-    }
-    all
-}
-
-#[allow(clippy::too_many_arguments, reason = "all that the first lines name")]
-fn head(
-    app: &App,
-    clip: &Clip,
-    output: &Path,
-    plan: &Plan,
-    pipeline: &Pipeline,
-    size: kinora_frame::Size,
-    encode: &EncodeSettings,
-    place: &Place,
-) {
-    let console = &app.console;
-    let facts = &clip.facts;
-    let fps = facts
-        .frame_rate
-        .map_or_else(|| "variable".to_owned(), |fps| rate(fps.to_f64()));
-    let name = clip.info.path.file_name().unwrap_or_default().to_string_lossy();
-    let frames = clip.frames();
-    let matrix = match facts.color.matrix {
-        kinora_frame::Matrix::Unspecified => {
-            format!("{} (by its size)", facts.color.resolved_matrix(facts.size.height))
-        }
-        matrix => matrix.to_string(),
-    };
-    console.say(&format!(
-        "{name}   {}  {fps}  {} frames  {}  {} {matrix}{}",
-        facts.size,
-        count(frames),
-        clock_time(clip.length()),
-        facts.source_format,
-        if facts.color.range == kinora_frame::ColorRange::Full {
-            " full range"
-        } else {
-            ""
-        },
-    ));
-    say_chosen(app, pipeline);
-    let mut audio = 0;
-    let mut subtitles = 0;
-    for stream in &clip.info.streams {
-        match stream.kind {
-            StreamKind::Audio { .. } => audio += 1,
-            StreamKind::Subtitle { .. } => subtitles += 1,
-            _ => {}
-        }
-    }
-    let mut copied = Vec::new();
-    if audio > 0 && encode.audio == Audio::Copy {
-        copied.push(format!("{audio} audio"));
-    }
-    if subtitles > 0 && encode.subtitles != Subtitles::None {
-        copied.push(format!("{subtitles} subtitles"));
-    }
-    let copied = if copied.is_empty() {
-        String::new()
-    } else {
-        format!("  + {} copied", copied.join(", "))
-    };
-    console.say(&format!(
-        "  output     {}  {size}{}{copied}",
-        output.display(),
-        encode
-            .codec
-            .as_ref()
-            .map_or_else(String::new, |codec| format!("  {codec}")),
-    ));
-    for note in &plan.notes {
-        console.say(&format!("  note       {note}"));
-    }
-    console.detail(&format!(
-        "  threads    {} of the network x {} workers, memory at most {}",
-        place.threads / place.workers.max(1),
-        place.workers,
-        bytes(place.memory_bytes)
-    ));
-    if console.style() == ProgressStyle::Json {
-        let fields = json!({
-            "input": {
-                "path": clip.info.path, "width": facts.size.width, "height": facts.size.height, "frames": frames,
-                "frames_exact": true, "fps": facts.frame_rate.map(Rational::to_f64),
-                "duration": clip.length().as_secs_f64(), "pixel_format": facts.source_format,
-            },
-            "output": {"path": output, "width": size.width, "height": size.height, "codec": encode.codec},
-            "model": plan.model,
-            "chosen": chosen(pipeline),
-        });
-        console.event("plan", &fields);
-    }
-}
-
-/// A line a processor: what it loaded and where it runs.
-pub(crate) fn say_chosen(app: &App, pipeline: &Pipeline) {
-    let console = &app.console;
-    for node in pipeline.nodes() {
-        let facts = node.processor.chosen();
-        let words: Vec<String> = facts
-            .iter()
-            .filter(|(key, _)| *key != "note")
-            .map(|(_, value)| value.clone())
-            .collect();
-        if !words.is_empty() {
-            console.say(&format!("  {:<10} {}", node.id, words.join(", ")));
-        }
-        for (_, note) in facts.iter().filter(|(key, _)| *key == "note") {
-            console.say(&format!("  note       {note}"));
-        }
-    }
-}
-
-pub(crate) fn tell(app: &App, report: &Report, name: &str) {
-    let console = &app.console;
-    if console.style() == ProgressStyle::Json {
-        let fps = report.frames_out as f64 / report.seconds.max(1e-9);
-        console.event(
-            "done",
-            &json!({
-                "output": report.sink.path, "frames": report.frames_out, "seconds": report.seconds, "fps": fps,
-                "bytes": report.sink.bytes, "duplicates": report.duplicates, "exit": 0,
-            }),
-        );
-        return;
-    }
-    let wall = Duration::from_secs_f64(report.seconds.max(0.0));
-    console.say(&format!(
-        "{name}  {} frames in {} ({:.1} fps), {}",
-        count(report.frames_out),
-        clock_time(wall),
-        report.frames_out as f64 / report.seconds.max(1e-9),
-        bytes(report.sink.bytes),
-    ));
-    if let Some(slowest) = report.lanes.iter().find(|lane| lane.name == report.bottleneck) {
-        console.say(&format!(
-            "  slowest    {}, {:.0} % busy; predicted wall {}, measured {}",
-            slowest.name,
-            slowest.utilisation * 100.0,
-            clock_time(Duration::from_secs_f64(report.predicted_seconds.max(0.0))),
-            clock_time(wall),
-        ));
-    }
-    if report.duplicates > 0 {
-        let share = report.duplicates as f64 / report.frames_out.max(1) as f64 * 100.0;
-        console.say(&format!(
-            "  skipped    {} exact duplicates ({share:.1} %)",
-            count(report.duplicates)
-        ));
-    }
-    if report.rejected > 0 {
-        console.say(&format!(
-            "  rejected   {} frames, each stood for by the last kept one",
-            count(report.rejected)
-        ));
-    }
-    if !report.faults.is_empty() {
-        console.say(&format!(
-            "  failed     {} frames were stood in for",
-            count(report.faults.len() as u64)
-        ));
-    }
-    for note in &report.sink.notes {
-        console.warn("output.note", note, None);
-    }
-    if report.truncated {
-        console.warn(
-            "input.truncated",
-            "the input is cut off: this file holds what decoded",
-            None,
-        );
-    }
-}
-
-fn write_report(
-    file: &Path,
-    report: &Report,
-    clip: &Clip,
-    output: &Path,
-    plan: &Plan,
-    pipeline: &Pipeline,
-) -> Result<(), Failure> {
-    let mut whole = serde_json::to_value(report).unwrap_or_default();
-    if let Json::Object(fields) = &mut whole {
-        fields.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
-        fields.insert(
-            "input".to_owned(),
-            json!({"path": clip.info.path, "first": clip.first, "end": clip.end}),
-        );
-        fields.insert("output".to_owned(), json!({"path": output, "bytes": report.sink.bytes}));
-        fields.insert("model".to_owned(), json!(plan.model));
-        fields.insert("pipeline".to_owned(), json!(plan.nodes));
-        fields.insert("chosen".to_owned(), Json::Object(chosen(pipeline)));
-    }
-    let text = serde_json::to_string_pretty(&whole).unwrap_or_default();
-    let part = file.with_extension("part");
-    std::fs::write(&part, text + "\n")
-        .and_then(|()| std::fs::rename(&part, file))
-        .map_err(|error| {
-            Failure::new(
-                "output.unwritable",
-                format!("the report {} cannot be written", file.display()),
-            )
-            .cause(error.to_string())
-        })
 }

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod clip;
 pub(crate) mod describe;
 pub(crate) mod doctor;
 pub(crate) mod infer;
@@ -8,8 +9,10 @@ pub(crate) mod list;
 pub(crate) mod models;
 mod output_name;
 mod place;
+mod range;
 pub(crate) mod run;
 mod stills;
+mod telling;
 pub(crate) mod upscale;
 
 use clap::CommandFactory;

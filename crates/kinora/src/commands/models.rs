@@ -42,7 +42,7 @@ pub(crate) fn list(app: &App, all: bool, as_json: bool) -> Result<(), Failure> {
                     "bytes": entry.bytes,
                     "licence": entry.record.as_ref().map(|record| record.licence()),
                     "state": state(&entry.state).0,
-                    "path": entry.path,
+                    "path": entry.path.as_ref().map(|path| path.to_string_lossy().into_owned()),
                     "place": entry.place,
                 })
             })

@@ -3,7 +3,7 @@ use kinora_pipeline::Resources;
 
 use crate::{
     app::App,
-    cli::{AutoNumber, PlaceFlags},
+    cli::{AutoNumber, DeviceFlags, PlaceFlags},
     failure::Failure,
 };
 
@@ -28,28 +28,46 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Refuses a device that this version does not run on, before anything is loaded.
+pub(crate) fn known_device(flags: &DeviceFlags) -> Result<(), Failure> {
+    if ["auto", "cpu", "openvino"].contains(&flags.device.as_str()) {
+        return Ok(());
+    }
+    Err(
+        Failure::new("device.unavailable", format!("device '{}' is not there", flags.device))
+            .hint("this version runs networks on cpu and openvino; kinora list devices"),
+    )
+}
+
+/// Memory of this machine, or of the group of processes it is held to (cgroup v2), whichever is less.
+fn memory_there() -> u64 {
+    let group = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let path = group
+        .lines()
+        .find_map(|line| line.strip_prefix("0::/"))
+        .unwrap_or_default();
+    let limit = std::fs::read_to_string(format!("/sys/fs/cgroup/{path}/memory.max"));
+    let limit = limit.ok().and_then(|text| text.trim().parse().ok());
+    ram_bytes().min(limit.unwrap_or(u64::MAX))
+}
+
 impl Place {
     /// Settles the flags. Networks on the CPU share its cores, so one runs at a time unless the user says otherwise.
     pub(crate) fn new(flags: &PlaceFlags) -> Result<Self, Failure> {
-        if !["auto", "cpu", "openvino"].contains(&flags.device.as_str()) {
-            return Err(
-                Failure::new("device.unavailable", format!("device '{}' is not there", flags.device))
-                    .hint("this version runs networks on cpu and openvino; kinora list devices"),
-            );
-        }
+        known_device(&flags.on)?;
         let number = |number: AutoNumber| match number {
             AutoNumber::Auto => 1,
             AutoNumber::Number(n) => n,
         };
         let workers = number(flags.workers);
-        let threads = flags.threads.map_or_else(cores, |threads| threads as usize);
+        let threads = flags.on.threads.map_or_else(cores, |threads| threads as usize);
         Ok(Self {
             threads,
             workers,
             batch: number(flags.batch),
             memory_bytes: flags
                 .memory
-                .map_or_else(|| (ram_bytes() / 4).clamp(1 << 28, 4 << 30), |bytes| bytes.0),
+                .map_or_else(|| (memory_there() / 4).clamp(1 << 28, 4 << 30), |bytes| bytes.0),
             pool: Pool::default(),
         })
     }
@@ -58,9 +76,9 @@ impl Place {
     pub(crate) fn resources(&self, app: &App, flags: &PlaceFlags) -> Resources {
         Resources {
             pool: self.pool.clone(),
-            device: flags.device.clone(),
-            precision: flags.precision.clone(),
-            weights: flags.weights.clone(),
+            device: flags.on.device.clone(),
+            precision: flags.on.precision.clone(),
+            weights: flags.on.weights.clone(),
             threads: (self.threads / self.workers).max(1),
             workers: self.workers,
             tile: flags.tile.clone(),

@@ -1,18 +1,20 @@
 use std::path::Path;
 
 use kinora_pipeline::Stage;
+use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    job::{Clip, JobSettings, Plan, input_and_output, run_clip},
-    stills::{pictures_of, run_stills},
+    clip::{Clip, input_and_output},
+    job::{JobPlan, JobSettings, WantedNode, run_clip, wanted},
+    stills::{Pictures, pictures_of, run_stills},
 };
 use crate::{app::App, cli::Run, failure::Failure};
 
 pub(crate) fn run(app: &App, flags: &Run) -> Result<(), Failure> {
     let (input, output) = input_and_output(&flags.io)?;
     let (name, nodes) = read_pipeline(&flags.pipeline)?;
-    let plan = Plan {
+    let plan = JobPlan {
         nodes,
         scale: None,
         model: None,
@@ -22,22 +24,45 @@ pub(crate) fn run(app: &App, flags: &Run) -> Result<(), Failure> {
     let settings = JobSettings {
         io: &flags.io,
         set: &flags.set,
-        picture: &flags.picture,
-        place: &flags.place,
-        encode: &flags.encode,
-        job: &flags.job,
+        with: &flags.with,
     };
     if let Some(files) = pictures_of(&input)? {
-        return run_stills(app, &input, files, output, plan, &settings);
+        return run_stills(app, &input, Pictures::open(&input, files)?, output, plan, &settings);
     }
     let clip = Clip::open(app, &input, &flags.io)?;
     run_clip(app, &clip, output, plan, &settings)
 }
 
-type Nodes = Vec<(String, Map<String, Json>)>;
+/// A pipeline file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    pipeline: Stages,
+}
+
+/// Processors by stage.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+struct Stages {
+    input_processing: Vec<Entry>,
+    preprocessing: Vec<Entry>,
+    generation: Vec<Entry>,
+    postprocessing: Vec<Entry>,
+    finalization: Vec<Entry>,
+}
+
+/// One processor of a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    processor: String,
+    #[serde(default)]
+    params: Map<String, Json>,
+}
 
 /// Names separated by commas, or a file: `{"pipeline": {STAGE: [{"processor": NAME, "params": {...}}]}}`.
-fn read_pipeline(text: &str) -> Result<(String, Nodes), Failure> {
+fn read_pipeline(text: &str) -> Result<(String, Vec<WantedNode>), Failure> {
     let path = Path::new(text);
     let extension = path
         .extension()
@@ -58,64 +83,33 @@ fn read_pipeline(text: &str) -> Result<(String, Nodes), Failure> {
             Ok((stem, parse(&found, path)?))
         }
         _ => {
-            let nodes: Nodes = text
-                .split(',')
-                .map(|name| (name.trim().to_owned(), Map::new()))
-                .collect();
-            let name = nodes
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect::<Vec<_>>()
-                .join("-");
-            Ok((name, nodes))
+            let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+            Ok((
+                names.join("-"),
+                wanted(names.into_iter().map(|name| (name, Map::new(), None))),
+            ))
         }
     }
 }
 
-fn parse(text: &str, path: &Path) -> Result<Nodes, Failure> {
-    const STAGES: [Stage; 5] = [
-        Stage::InputProcessing,
-        Stage::Preprocessing,
-        Stage::Generation,
-        Stage::Postprocessing,
-        Stage::Finalization,
-    ];
+fn parse(text: &str, path: &Path) -> Result<Vec<WantedNode>, Failure> {
     let bad = |what: String| {
         Failure::new("pipeline.syntax", format!("{}: {what}", path.display()))
             .hint(r#"{"pipeline": {"postprocessing": [{"processor": "resize", "params": {"scale": 0.5}}]}}"#)
     };
-    let json: Json = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
-    let stages = json
-        .get("pipeline")
-        .and_then(Json::as_object)
-        .ok_or_else(|| bad("expected an object 'pipeline' with stages".to_owned()))?;
-    if let Some(unknown) = stages
-        .keys()
-        .find(|key| STAGES.iter().all(|stage| stage.name() != key.as_str()))
-    {
-        let near = kinora_pipeline::nearest(unknown, STAGES.map(Stage::name));
-        return Err(bad(format!(
-            "unknown stage '{unknown}'{}",
-            near.map_or_else(String::new, |n| format!(", did you mean '{n}'?"))
-        )));
-    }
-    let mut nodes = Vec::new();
-    for stage in STAGES {
-        let Some(list) = stages.get(stage.name()) else { continue };
-        let list = list
-            .as_array()
-            .ok_or_else(|| bad(format!("stage '{stage}' must be a list")))?;
-        for entry in list {
-            let name = entry.get("processor").and_then(Json::as_str);
-            let name = name.ok_or_else(|| bad(format!("an entry of stage '{stage}' names no processor: {entry}")))?;
-            let params = match entry.get("params") {
-                None => Map::new(),
-                Some(Json::Object(params)) => params.clone(),
-                Some(other) => return Err(bad(format!("params of '{name}' must be an object, found {other}"))),
-            };
-            nodes.push((name.to_owned(), params));
-        }
-    }
+    let File { pipeline } = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+    let stages = [
+        (Stage::InputProcessing, pipeline.input_processing),
+        (Stage::Preprocessing, pipeline.preprocessing),
+        (Stage::Generation, pipeline.generation),
+        (Stage::Postprocessing, pipeline.postprocessing),
+        (Stage::Finalization, pipeline.finalization),
+    ];
+    let entries = stages.into_iter().flat_map(|(stage, list)| {
+        list.into_iter()
+            .map(move |entry| (entry.processor, entry.params, Some(stage)))
+    });
+    let nodes = wanted(entries);
     if nodes.is_empty() {
         return Err(bad("the pipeline is empty".to_owned()));
     }
@@ -132,21 +126,30 @@ mod tests {
         assert_eq!((name.as_str(), nodes.len()), ("resize-invert", 2));
         let text = r#"{"pipeline": {"postprocessing": [{"processor": "resize", "params": {"scale": 0.5}}], "input_processing": [{"processor": "identity"}]}}"#;
         let nodes = parse(text, Path::new("p.json")).unwrap();
-        assert_eq!(nodes[0].0, "identity");
-        assert_eq!(nodes[1].1["scale"], 0.5);
+        assert_eq!(
+            (nodes[0].id.as_str(), nodes[0].stage),
+            ("identity", Some(Stage::InputProcessing))
+        );
+        assert_eq!(nodes[1].params["scale"], 0.5);
+        let (_, twice) = read_pipeline("invert,invert").unwrap();
+        assert_eq!(twice[1].id, "invert_2");
     }
 
     #[test]
     fn t17_broken_pipelines_say_what_is_wrong() {
         for (text, says) in [
             ("{", "EOF"),
-            ("{}", "'pipeline'"),
+            ("{}", "`pipeline`"),
             (
                 r#"{"pipeline": {"postprocesing": []}}"#,
-                "did you mean 'postprocessing'",
+                "unknown field `postprocesing`",
             ),
-            (r#"{"pipeline": {"generation": {}}}"#, "must be a list"),
-            (r#"{"pipeline": {"generation": [{}]}}"#, "names no processor"),
+            (r#"{"pipeline": {"generation": {}}}"#, "expected a sequence"),
+            (r#"{"pipeline": {"generation": [{}]}}"#, "`processor`"),
+            (
+                r#"{"pipeline": {"generation": [{"processor": "x", "parms": {}}]}}"#,
+                "unknown field `parms`",
+            ),
             (r#"{"pipeline": {}}"#, "empty"),
         ] {
             let failure = parse(text, Path::new("p.json")).unwrap_err();

@@ -9,13 +9,15 @@ use kinora_engine::{FrameSource, StillsSink, StillsSource};
 use kinora_frame::{Layout, PixelFormat, Pool, Rational, Size};
 use kinora_media::{ImageSequence, MAX_PIXELS, StillFormat, list_stills};
 use kinora_pipeline::Accepts;
+use serde_json::json;
 
 use super::{
-    job::{JobSettings, Plan, check_output, execute, load_pipeline, offline_job, say_chosen, tell},
+    job::{JobPlan, JobSettings, check_output, execute, load_pipeline, offline_job},
     output_name::{NameParts, default_output},
     place::Place,
+    telling::{ReportFile, chosen, say_chosen, tell},
 };
-use crate::{app::App, failure::Failure, show::count};
+use crate::{app::App, cli::ProgressStyle, failure::Failure, show::count};
 
 /// JPEG quality of outputs: visually without loss.
 const JPEG_QUALITY: u8 = 95;
@@ -39,26 +41,65 @@ pub(crate) fn pictures_of(input: &Path) -> Result<Option<Vec<PathBuf>>, Failure>
     Ok((still && !animated).then(|| vec![input.to_path_buf()]))
 }
 
-/// Size of the first picture, from its header alone.
-pub(crate) fn size_of(files: &[PathBuf]) -> Result<Size, Failure> {
-    let first = files.first().cloned().unwrap_or_default();
-    let sequence = ImageSequence::new(vec![first.clone()], Rational::ONE, Pool::new(1), MAX_PIXELS)?;
-    Ok(StillsSource::new(sequence, first)?.image().size)
+/// The pictures of a job, the first one read.
+pub(crate) struct Pictures {
+    source: StillsSource,
+    files: Vec<PathBuf>,
+    pool: Pool,
+}
+
+impl Pictures {
+    pub(crate) fn open(input: &Path, files: Vec<PathBuf>) -> Result<Self, Failure> {
+        let pool = Pool::default();
+        let sequence = ImageSequence::new(files.clone(), Rational::ONE, pool.clone(), MAX_PIXELS)?;
+        let source = StillsSource::new(sequence, input.to_path_buf(), pool.clone())?;
+        Ok(Self { source, files, pool })
+    }
+
+    /// Size of the first picture.
+    pub(crate) fn size(&self) -> Size {
+        self.source.image().size
+    }
 }
 
 /// Sends pictures through a pipeline, each into a file of its own name.
 pub(crate) fn run_stills(
     app: &App,
     input: &Path,
-    files: Vec<PathBuf>,
+    pictures: Pictures,
     output: Option<PathBuf>,
-    mut plan: Plan,
+    mut plan: JobPlan,
     settings: &JobSettings<'_>,
 ) -> Result<(), Failure> {
+    let Pictures { source, files, pool } = pictures;
     if settings.io.start.is_some() || settings.io.end.is_some() || settings.io.duration.is_some() {
         return Err(Failure::usage("--start, --end and --duration are for videos"));
     }
-    let place = Place::new(settings.place)?;
+    let encode = &settings.with.encode;
+    let names_an_encoder = encode.codec.is_some()
+        || encode.crf.is_some()
+        || encode.bitrate.is_some()
+        || encode.encoder_preset.is_some()
+        || encode.pixel_format.is_some()
+        || !encode.encoder_option.is_empty();
+    if names_an_encoder {
+        return Err(
+            Failure::new("usage.conflict", "encoder flags are for videos; pictures stay pictures")
+                .hint("the name of the output decides: .png, .jpg, .webp or .tiff"),
+        );
+    }
+    let report_file = ReportFile::open(
+        settings
+            .with
+            .job
+            .report
+            .as_deref()
+            .filter(|_| !settings.with.job.dry_run),
+    )?;
+    let place = Place {
+        pool,
+        ..Place::new(&settings.with.place)?
+    };
     let overwrite = settings.io.overwrite;
     let (folder, targets) = targets(input, &files, output, &plan, settings)?;
     if let [target] = targets.as_slice() {
@@ -69,11 +110,9 @@ pub(crate) fn run_stills(
                 .hint("--overwrite replaces it, --output NAME writes elsewhere"),
         );
     }
-    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, settings.place)?;
-    let sequence = ImageSequence::new(files, Rational::ONE, place.pool.clone(), MAX_PIXELS)?;
-    let source = StillsSource::new(sequence, input.to_path_buf())?;
+    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &settings.with.place)?;
     let format = target_format(&source, &targets)?;
-    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, settings.picture);
+    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);
     let laid_out = job.plan(&source)?;
 
     let console = &app.console;
@@ -106,7 +145,23 @@ pub(crate) fn run_stills(
             Some("write .png, .webp or .tiff"),
         );
     }
-    if settings.job.dry_run {
+    if console.style() == ProgressStyle::Json {
+        let size = laid_out.output.size;
+        let fields = json!({
+            "input": {
+                "path": input.to_string_lossy(), "width": image.size.width, "height": image.size.height, "frames": targets.len(),
+                "frames_exact": true, "pixel_format": image.layout.to_string(),
+            },
+            "output": {"path": shown.to_string_lossy(), "width": size.width, "height": size.height},
+            "model": plan.model,
+            "chosen": chosen(&pipeline),
+        });
+        console.event("plan", &fields);
+    }
+    if settings.with.job.dry_run {
+        for line in laid_out.to_text().lines() {
+            console.say(&format!("  {line}"));
+        }
         console.say("dry run: nothing was written");
         return Ok(());
     }
@@ -129,6 +184,14 @@ pub(crate) fn run_stills(
         .to_string_lossy()
         .into_owned();
     tell(app, &report, &name);
+    if let Some(file) = report_file {
+        file.write(
+            &report,
+            &plan,
+            &pipeline,
+            json!({"path": input.to_string_lossy(), "pictures": report.frames_in}),
+        )?;
+    }
     Ok(())
 }
 
@@ -137,7 +200,7 @@ fn targets(
     input: &Path,
     files: &[PathBuf],
     output: Option<PathBuf>,
-    plan: &Plan,
+    plan: &JobPlan,
     settings: &JobSettings<'_>,
 ) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
     let parts = |extension: String| NameParts {

@@ -3,8 +3,9 @@ use kinora_models::zoo::{self, Content, ResolvedModel};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    job::{Clip, JobSettings, Plan, input_and_output, run_clip},
-    stills::{pictures_of, run_stills, size_of},
+    clip::{Clip, input_and_output},
+    job::{JobPlan, JobSettings, run_clip, wanted},
+    stills::{Pictures, pictures_of, run_stills},
 };
 use crate::{
     app::App,
@@ -16,24 +17,16 @@ use crate::{
 const FACTORS: [u32; 3] = [2, 3, 4];
 
 pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
-    if !(0.0..=1.0).contains(&flags.strength) {
-        return Err(Failure::usage(format!(
-            "--strength {} is outside 0 to 1",
-            flags.strength
-        )));
-    }
     let (input, output) = input_and_output(&flags.io)?;
     let settings = JobSettings {
         io: &flags.io,
         set: &flags.set,
-        picture: &flags.picture,
-        place: &flags.place,
-        encode: &flags.encode,
-        job: &flags.job,
+        with: &flags.with,
     };
     if let Some(files) = pictures_of(&input)? {
-        let plan = plan(app, flags, size_of(&files)?)?;
-        return run_stills(app, &input, files, output, plan, &settings);
+        let pictures = Pictures::open(&input, files)?;
+        let plan = plan(app, flags, pictures.size())?;
+        return run_stills(app, &input, pictures, output, plan, &settings);
     }
     let clip = Clip::open(app, &input, &flags.io)?;
     let plan = plan(app, flags, clip.facts.size)?;
@@ -41,7 +34,7 @@ pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
 }
 
 /// The network and, where its factor is not the one wanted, the resampling behind it.
-pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<Plan, Failure> {
+pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<JobPlan, Failure> {
     let folders = app.folders()?;
     let mut notes = Vec::new();
     let (model, native) = match &flags.model {
@@ -65,15 +58,17 @@ pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<Plan, Failu
             (model, native)
         }
     };
-    let target = wanted_size(&flags.size, from, native)?;
+    let target = wanted_size(&flags.size, from)?;
     let mut upscale = Map::new();
     let path = model.record.is_none().then(|| model.origin.display().to_string());
     upscale.insert(
         "model".to_owned(),
         Json::String(path.unwrap_or_else(|| model.id.clone())),
     );
-    upscale.insert("strength".to_owned(), json!(flags.strength));
-    let mut nodes = vec![("upscale".to_owned(), upscale)];
+    if let Some(strength) = flags.strength {
+        upscale.insert("strength".to_owned(), json!(strength));
+    }
+    let mut nodes = vec![("upscale".to_owned(), upscale, None)];
     let scale = native.map(f64::from);
     if let Some(target) = target
         && native.and_then(|native| from.scaled(native)) != Some(target)
@@ -81,12 +76,12 @@ pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<Plan, Failu
         let mut resize = Map::new();
         resize.insert("width".to_owned(), target.width.into());
         resize.insert("height".to_owned(), target.height.into());
-        nodes.push(("resize".to_owned(), resize));
+        nodes.push(("resize".to_owned(), resize, None));
     }
     let asked = flags.size.scale.map(|scale| scale.0);
     let by_height = target.map(|target| f64::from(target.height) / f64::from(from.height));
-    Ok(Plan {
-        nodes,
+    Ok(JobPlan {
+        nodes: wanted(nodes),
         scale: asked.or(by_height).or(scale),
         model: Some(model.id),
         pipeline: "upscale".to_owned(),
@@ -101,7 +96,7 @@ fn default_model(app: &App, flags: &Upscale, from: Size) -> Result<(ResolvedMode
     } else {
         Content::Photo
     };
-    let wanted = match wanted_size(&flags.size, from, Some(2))? {
+    let wanted = match wanted_size(&flags.size, from)? {
         Some(target) => {
             (f64::from(target.width) / f64::from(from.width)).max(f64::from(target.height) / f64::from(from.height))
         }
@@ -124,7 +119,7 @@ fn default_model(app: &App, flags: &Upscale, from: Size) -> Result<(ResolvedMode
 }
 
 /// The size that the flags ask for; `None` means the network's own factor.
-fn wanted_size(flags: &SizeFlags, from: Size, native: Option<u32>) -> Result<Option<Size>, Failure> {
+fn wanted_size(flags: &SizeFlags, from: Size) -> Result<Option<Size>, Failure> {
     let side = |v: f64| v.round().clamp(1.0, f64::from(Size::MAX_SIDE)) as u32;
     let (width, height) = (f64::from(from.width), f64::from(from.height));
     let by = |factor: f64| Size::new(side(width * factor), side(height * factor));
@@ -134,10 +129,8 @@ fn wanted_size(flags: &SizeFlags, from: Size, native: Option<u32>) -> Result<Opt
         Some(size.0)
     } else if let Some(rows) = flags.height {
         Some(by(f64::from(rows) / height))
-    } else if let Some(short) = flags.short_side {
-        Some(by(f64::from(short) / width.min(height)))
     } else {
-        native.is_none().then(|| by(2.0))
+        flags.short_side.map(|short| by(f64::from(short) / width.min(height)))
     };
     if let Some(target) = target
         && (target.check().is_err() || target.pixels() > 1 << 30)
@@ -155,7 +148,7 @@ mod tests {
     #[test]
     fn one_flag_decides_the_size() {
         let from = Size::new(640, 360);
-        let size = |flags: SizeFlags| wanted_size(&flags, from, Some(4)).unwrap();
+        let size = |flags: SizeFlags| wanted_size(&flags, from).unwrap();
         assert_eq!(size(SizeFlags::default()), None);
         assert_eq!(
             size(SizeFlags {

@@ -20,7 +20,7 @@ struct Shown {
     at: Option<Duration>,
     percent: f64,
     last: Option<(Snapshot, Vec<LaneReading>)>,
-    paused_since: Option<Duration>,
+    paused: bool,
 }
 
 /// The progress of one job in the style that was asked for.
@@ -51,7 +51,7 @@ impl ProgressView {
         let since = shown.at.map_or(Duration::MAX, |at| now.saturating_sub(at));
         let done = snapshot.percent >= 100.0;
         match self.console.style() {
-            ProgressStyle::Bar => self.console.draw(&self.bar(snapshot, lanes, None)),
+            ProgressStyle::Bar => self.console.draw(&self.bar(snapshot, lanes, shown.paused)),
             ProgressStyle::Plain => {
                 let enough = snapshot.percent - shown.percent >= PLAIN_PERCENT && since >= PLAIN_EVERY;
                 if shown.at.is_some() && !enough {
@@ -61,7 +61,9 @@ impl ProgressView {
                     self.console.say(&self.plain(snapshot, lanes));
                 }
             }
-            ProgressStyle::Json if since >= JSON_EVERY || done => self.json(snapshot, lanes, "running"),
+            ProgressStyle::Json if since >= JSON_EVERY || done => {
+                self.json(snapshot, lanes, if shown.paused { "paused" } else { "running" });
+            }
             _ => return,
         }
         shown.at = Some(now);
@@ -71,7 +73,7 @@ impl ProgressView {
 
     pub(crate) fn state(&self, from: JobState, to: JobState) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.console.elapsed();
+        shown.paused = to == JobState::Paused;
         match self.console.style() {
             ProgressStyle::Json => {
                 self.console.event(
@@ -79,11 +81,9 @@ impl ProgressView {
                     &json!({"from": state_name(from), "to": state_name(to), "reason": "user"}),
                 );
             }
-            ProgressStyle::Bar if to == JobState::Paused => {
-                shown.paused_since = Some(now);
+            ProgressStyle::Bar if matches!(to, JobState::Paused | JobState::Running) => {
                 let (snapshot, lanes) = shown.last.clone().unwrap_or_default();
-                self.console
-                    .draw(&self.bar(&snapshot, &lanes, Some("paused   [p] resume   [q] stop")));
+                self.console.draw(&self.bar(&snapshot, &lanes, shown.paused));
             }
             ProgressStyle::Bar if to == JobState::Stopping => {
                 self.console.say("stopping; once more stops at once");
@@ -92,7 +92,7 @@ impl ProgressView {
         }
     }
 
-    fn bar(&self, snapshot: &Snapshot, lanes: &[LaneReading], instead: Option<&str>) -> Vec<String> {
+    fn bar(&self, snapshot: &Snapshot, lanes: &[LaneReading], paused: bool) -> Vec<String> {
         let width = self.console.width();
         let about = if snapshot.exact_total { "" } else { "about " };
         let counts = format!(
@@ -118,9 +118,9 @@ impl ProgressView {
         if width < 60 {
             return vec![line];
         }
-        let second = match instead {
-            Some(text) => format!("        {text}"),
-            None => {
+        let second = match paused {
+            true => "        paused   [p] resume   [q] stop".to_owned(),
+            false => {
                 let mut parts: Vec<String> = lanes
                     .iter()
                     .filter(|lane| matches!(lane.name, "network" | "encode" | "decode"))

@@ -1,9 +1,13 @@
 use std::{
     io::{self, IsTerminal, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
+use kinora_engine::Control;
 use serde_json::{Map, Value as Json, json};
 
 use crate::{
@@ -21,6 +25,10 @@ pub(crate) struct Console {
     clock: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// A bar that stands on the last lines of the terminal and must be wiped before anything else is written.
     bar: Arc<Mutex<usize>>,
+    /// Nobody reads stdout any more.
+    closed: Arc<AtomicBool>,
+    /// The job that runs.
+    job: Arc<Mutex<Option<Control>>>,
 }
 
 impl Console {
@@ -46,6 +54,8 @@ impl Console {
             verbose: global.verbose,
             clock,
             bar: Arc::default(),
+            closed: Arc::default(),
+            job: Arc::default(),
         }
     }
 
@@ -117,20 +127,41 @@ impl Console {
         self.result(&Json::Object(line).to_string());
     }
 
-    /// A result on stdout. A reader that has gone away ends the command quietly.
-    #[allow(
-        clippy::exit,
-        reason = "a closed stdout ends the command with 0 and without a word, wherever it is noticed"
-    )]
+    /// A result on stdout. A reader that has gone away ends the command quietly, by way of the job where one runs, so
+    /// that nothing of it is left behind; a disk that is full does not go unsaid.
+    #[allow(clippy::exit, reason = "nobody reads results any more, wherever that is noticed")]
     pub(crate) fn result(&self, text: &str) {
         let mut stdout = io::stdout().lock();
         let written = stdout
             .write_all(text.as_bytes())
             .and_then(|()| stdout.write_all(b"\n"))
             .and_then(|()| stdout.flush());
-        if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-            std::process::exit(0);
+        drop(stdout);
+        let Err(error) = written else { return };
+        let broken = error.kind() == io::ErrorKind::BrokenPipe;
+        if self.closed.swap(true, Ordering::Relaxed) {
+            return;
         }
+        if !broken {
+            let failure = Failure::new("output.unwritable", "the results cannot be written to stdout");
+            self.write_err(&format!("{}\n", failure.cause(error.to_string()).text()));
+        }
+        let job = self.job.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match job {
+            // From a thread of its own: whoever writes this line may hold what the abort's observer needs.
+            Some(control) => drop(std::thread::spawn(move || control.abort())),
+            None => std::process::exit(i32::from(!broken)),
+        }
+    }
+
+    /// The job that is ended when nobody reads stdout any more; `None` when it is over.
+    pub(crate) fn follow(&self, job: Option<&Control>) {
+        *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job.cloned();
+    }
+
+    /// True once the reader of stdout has gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Draws a bar of some lines over the last one.
@@ -142,10 +173,10 @@ impl Console {
             text.push('\n');
         }
         *shown = lines.len();
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        emit(&text);
     }
 
-    /// Leaves the last bar behind and writes below it from now on.
+    /// Takes the bar away.
     pub(crate) fn clear(&self) {
         self.draw(&[]);
     }
@@ -170,14 +201,18 @@ impl Console {
         let mut shown = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
         let text = format!("{}{text}", wipe(*shown));
         *shown = 0;
-        // Raw mode needs a carriage return; elsewhere it is harmless only on a terminal.
-        let text = if crate::keys::raw_mode_is_on() {
-            text.replace('\n', "\r\n")
-        } else {
-            text
-        };
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        emit(&text);
     }
+}
+
+/// Text on stderr. In raw mode a new line alone does not go back to the first column.
+fn emit(text: &str) {
+    let text = if crate::keys::raw_mode_is_on() {
+        text.replace('\n', "\r\n")
+    } else {
+        text.to_owned()
+    };
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn wipe(lines: usize) -> String {

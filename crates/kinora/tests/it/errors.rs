@@ -337,3 +337,113 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     let _ = fetched_clip;
 }
+
+#[test]
+fn t02_words_that_are_no_utf8_are_no_panic() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 3);
+    let name = OsStr::from_bytes(b"\xff.mp4");
+    fs::copy(home.join("a.mp4"), home.join(name)).unwrap();
+    let words = [
+        "run",
+        "-p",
+        "identity",
+        "--progress",
+        "json",
+        "--report",
+        "r.json",
+        "-y",
+        "-i",
+    ];
+    let mut command = crate::command::kinora(home);
+    command
+        .args(words)
+        .arg(name)
+        .arg("-o")
+        .arg(OsStr::from_bytes(b"\xfe.mkv"));
+    let ran = crate::command::finished(command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        ran.stdout
+            .lines()
+            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
+    );
+    let mut command = crate::command::kinora(home);
+    let ran = crate::command::finished(command.arg(OsStr::from_bytes(b"\xff")).output().unwrap());
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+}
+
+#[test]
+fn a_picture_that_does_not_fit_the_memory_is_refused_before_it_is_made() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 3);
+    let line = [
+        "run",
+        "a.mp4",
+        "out.mkv",
+        "-p",
+        "resize",
+        "--set",
+        "resize.width=1048576",
+    ];
+    fails(home, &line, 2, "error[usage.memory]");
+    no_output(home);
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_job_and_nothing_is_left() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 96);
+    let command = env!("CARGO_BIN_EXE_kinora");
+    let job = "run a.mp4 out.mkv -p device_stub --set device_stub.ms=10 --progress json";
+    let script = format!("'{command}' {job} | head -1 >/dev/null; echo ${{PIPESTATUS[0]}}");
+    let output = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(home)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "0\n");
+    no_output(home);
+    let script = format!("'{command}' list presets >/dev/full; echo $?");
+    let output = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "1\n",
+        "what was asked for is not there"
+    );
+}
+
+#[test]
+fn a_cut_off_picture_a_guess_and_a_foreign_option_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 3);
+    make(home, &["-i", "a.mp4", "-frames:v", "1", "whole.jpg"]);
+    let whole = fs::read(home.join("whole.jpg")).unwrap();
+    assert_eq!(
+        run(home, ["run", "whole.jpg", "same.png", "-p", "identity"]).code,
+        Some(0)
+    );
+    fs::write(home.join("cut.jpg"), &whole[..whole.len() * 9 / 10]).unwrap();
+    let ran = fails(
+        home,
+        &["run", "cut.jpg", "out.png", "-p", "identity"],
+        3,
+        "error[input.unreadable]",
+    );
+    assert!(ran.stderr.contains("cut off"), "{}", ran.stderr);
+    let line = ["run", "a.mp4", "out.mkv", "-p", "identity", "-e", "s=10x10"];
+    fails(home, &line, 2, "error[usage.value]");
+    // Another scale is another model: nothing is taken for what was not asked for.
+    let ran = run(home, ["models", "remove", "waifu2x-photo-x3", "--force"]);
+    assert_ne!(ran.code, Some(0), "{}", ran.stderr);
+    no_output(home);
+}

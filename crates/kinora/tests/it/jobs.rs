@@ -382,3 +382,17 @@ fn colours_do_not_shift_where_an_untagged_clip_grows_past_720_rows() {
         "smpte170m"
     );
 }
+
+#[test]
+fn animations_go_in_and_out() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 12);
+    for (from, to) in [("a.mp4", "b.gif"), ("b.gif", "c.webp"), ("c.webp", "d.mkv")] {
+        let ran = run(home, ["run", from, to, "-p", "invert"]);
+        assert_eq!(ran.code, Some(0), "{from} to {to}: {}", ran.stderr);
+    }
+    assert_eq!(frame_hashes(home, "b.gif").len(), 12);
+    // Equal neighbours are one picture that stands longer in an animated WebP.
+    assert!((6..=12).contains(&frame_hashes(home, "d.mkv").len()));
+}

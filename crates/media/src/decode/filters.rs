@@ -55,14 +55,21 @@ impl Decoder {
         filters.join(",")
     }
 
-    /// Keeps complaints, and counts the pictures for which the scaler was set up again.
+    /// Keeps complaints, and counts errors, repaired times and the pictures for which the scaler was set up again.
     pub(super) fn line_filter(&self) -> LineFilter {
         let changes = Arc::clone(&self.size_changes);
         let repairs = Arc::clone(&self.time_repairs);
+        let errors = Arc::clone(&self.errors);
         let mut seen: Option<String> = None;
         Box::new(move |line| {
             if line.trim_end().ends_with(REPAIR_MARK) {
                 repairs.fetch_add(1, Ordering::Relaxed);
+            }
+            if ["[error]", "[fatal]", "[panic]"]
+                .iter()
+                .any(|level| line.contains(level))
+            {
+                errors.fetch_add(1, Ordering::Relaxed);
             }
             if let Some(size) = scaler_input(line) {
                 if seen.as_ref().is_some_and(|seen| *seen != size) {

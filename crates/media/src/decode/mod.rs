@@ -1,5 +1,6 @@
 //! Frames out of a file: one FFmpeg child, raw pictures and exact times over a NUT pipe.
 
+mod completeness;
 mod filters;
 mod options;
 
@@ -23,7 +24,8 @@ use crate::{
     probe::facts::carried_format,
 };
 
-pub use options::{Completeness, DecodeOptions, Deinterlace, MAX_PIXELS, SizeChange, StartAt};
+pub use completeness::{Completeness, Verdict};
+pub use options::{DecodeOptions, Deinterlace, MAX_PIXELS, SizeChange, StartAt};
 
 /// Earlier key frames that a start in the middle tries before it decodes from the beginning.
 const START_TRIES: usize = 4;
@@ -52,6 +54,9 @@ pub struct Decoder {
     last_pts: Option<Timestamp>,
     complaints: String,
     time_repairs: Arc<AtomicU64>,
+    errors: Arc<AtomicU64>,
+    first: u64,
+    ended: bool,
     /// Ticks between the last two frames.
     step: i64,
     /// Frames that are dropped by count, where times cannot be searched.
@@ -126,6 +131,9 @@ impl Decoder {
             last_pts: None,
             complaints: String::new(),
             time_repairs: Arc::default(),
+            errors: Arc::default(),
+            first: 0,
+            ended: false,
             step: 1,
             skip: 0,
             wanted: None,
@@ -144,6 +152,7 @@ impl Decoder {
                 decoder.skip = start.frame;
             }
             decoder.next_index = start.frame;
+            decoder.first = start.frame;
         }
         if info.container == animation::WEBP {
             decoder.animate()?;
@@ -196,7 +205,12 @@ impl Decoder {
                     self.launch()?;
                 }
                 Ok(None) => {
-                    running.child.finish()?;
+                    let status = running.child.finish()?;
+                    // 255 is FFmpeg's answer to a signal that asked it to end: the file is not to blame.
+                    if status.code().is_none_or(|code| code == 255) {
+                        return Err(running.child.failed(status.to_string()));
+                    }
+                    self.ended = true;
                     self.complaints = running.child.last_lines();
                     if self.frames == 0 {
                         return Err(MediaError::InputUnreadable {
@@ -243,8 +257,11 @@ impl Decoder {
     #[must_use]
     pub fn completeness(&self) -> Completeness {
         Completeness {
+            first: self.first,
             frames: self.frames,
             last_pts: self.last_pts,
+            ended: self.ended,
+            errors: self.errors.load(Ordering::Relaxed),
             size_changes: self.size_changes.load(Ordering::Relaxed),
             time_repairs: self.time_repairs.load(Ordering::Relaxed),
             complaints: self.complaints.clone(),
@@ -278,9 +295,11 @@ impl Decoder {
             self.step = frame.pts.ticks.saturating_sub(last.ticks);
         }
         self.last_pts = Some(frame.pts);
-        if let Some(start) = &self.options.start {
-            frame.key = start.index.is_key(frame.pts);
-            frame.duration = start.index.duration_of(frame.pts);
+        let start = self.options.start.as_ref().map(|start| &start.index);
+        // The times of a stream that cannot be searched are the decoder's, not the index's.
+        if let Some(index) = self.options.index.as_ref().or(start).filter(|index| index.seekable()) {
+            frame.key = index.is_key(frame.pts);
+            frame.duration = index.duration_of(frame.pts);
         }
         frame
     }
@@ -334,6 +353,7 @@ impl Decoder {
                 .as_mut()
                 .map_or(Ok(None), |a| a.next(&self.options.pool))?
             else {
+                self.ended = true;
                 return Ok(None);
             };
             if self.wanted.is_some_and(|wanted| pts < wanted) {

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use kinora_frame::{PixelFormat, Pool, Timestamp};
+use kinora_frame::{PixelFormat, Pool};
 
 use crate::{PacketIndex, Stop, ffmpeg::STALL};
 
@@ -47,6 +47,9 @@ pub struct DecodeOptions {
     pub pixel_format: Option<PixelFormat>,
     /// First frame; `None` is the beginning.
     pub start: Option<StartAt>,
+    /// The packet index of the stream: frames then know whether they decode alone and how long they stand. `None` is the one
+    /// of `start`; without either, [`kinora_frame::Frame::key`] is false and `duration` is `None`.
+    pub index: Option<Arc<PacketIndex>>,
     /// Interlaced pictures.
     pub deinterlace: Deinterlace,
     /// Sizes that change.
@@ -69,6 +72,7 @@ impl Default for DecodeOptions {
             stream: None,
             pixel_format: None,
             start: None,
+            index: None,
             deinterlace: Deinterlace::Auto,
             size_change: SizeChange::Rescale,
             pool: Pool::default(),
@@ -76,34 +80,6 @@ impl Default for DecodeOptions {
             stall: STALL,
             stop: Stop::default(),
             memory: None,
-        }
-    }
-}
-
-/// What came out of a stream, to be compared with what should have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completeness {
-    /// Frames given so far.
-    pub frames: u64,
-    /// Time of the last one.
-    pub last_pts: Option<Timestamp>,
-    /// Times the picture's size changed and was scaled back.
-    pub size_changes: u64,
-    /// Times that went back, or stood, and were moved behind the frame before them.
-    pub time_repairs: u64,
-    /// The decoder's complaints, last lines.
-    pub complaints: String,
-}
-
-impl Completeness {
-    /// The time at which the stream is cut off, when it ends before the index does. Decoders leave out broken packets,
-    /// so the last time decides, not the number of frames.
-    #[must_use]
-    pub fn cut_before(&self, index: &PacketIndex) -> Option<Timestamp> {
-        let stated = index.last_pts()?;
-        match self.last_pts {
-            Some(last) if last >= stated => None,
-            _ => Some(stated),
         }
     }
 }

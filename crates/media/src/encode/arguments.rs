@@ -45,6 +45,44 @@ pub(super) enum Input<'a> {
     },
 }
 
+/// FFmpeg's options that would change what kinora promises about an output.
+const OWN_OPTIONS: [&str; 34] = [
+    "s",
+    "aspect",
+    "r",
+    "fps_mode",
+    "vsync",
+    "enc_time_base",
+    "copyts",
+    "t",
+    "to",
+    "ss",
+    "sseof",
+    "itsoffset",
+    "frames",
+    "vframes",
+    "vf",
+    "filter",
+    "filter_complex",
+    "lavfi",
+    "map",
+    "i",
+    "f",
+    "y",
+    "n",
+    "vn",
+    "an",
+    "sn",
+    "dn",
+    "c",
+    "codec",
+    "pix_fmt",
+    "pass",
+    "passlogfile",
+    "report",
+    "vcodec",
+];
+
 /// Everything about an output that is decided before it is started.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
@@ -121,6 +159,19 @@ impl<'a> Plan<'a> {
         let hdr = video.side_data.mastering.is_some() || video.side_data.content_light.is_some();
         if hdr && preset.hdr == HdrParameters::None {
             notes.push(Note::HdrLost { encoder: preset.name });
+        }
+        let base = |key: &str| key.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        if let Some((key, _)) = settings
+            .options
+            .iter()
+            .find(|(key, _)| OWN_OPTIONS.contains(&base(key).as_str()))
+        {
+            return Err(MediaError::Setting {
+                name: "an encoder option",
+                expected: "one of the encoder's own: size, filters, times and streams have flags of their own"
+                    .to_owned(),
+                found: key.clone(),
+            });
         }
         Ok(Self {
             video,

@@ -50,11 +50,11 @@ impl Ffmpeg {
     }
 
     /// Joins pieces in order into `output`, with sound and the rest from `source`. `video` and `settings` are those of the
-    /// pieces. `frames` of the answer is 0: verify the file against the times of all pieces with [`Ffmpeg::verify`].
+    /// pieces. The file gets its name only when every frame of every piece is in it at its own time.
     ///
     /// # Errors
-    /// As [`Ffmpeg::check_output`]; [`MediaError::Setting`] for no pieces, pieces that do not rise, or a first one before
-    /// zero; those of the child.
+    /// As [`Ffmpeg::check_output`]; [`MediaError::Setting`] for no pieces, pieces that do not rise, a first one before
+    /// zero, or one that does not begin where it is said to; [`MediaError::Verify`]; those of the child.
     pub fn join(
         &self,
         pieces: &[Piece],
@@ -67,7 +67,9 @@ impl Ffmpeg {
         self.check_output(output, video, source, settings)?;
         let plan = Plan::new(self, output, video, source, settings)?;
         let text = list(pieces)?;
+        let times = self.times_of(pieces, stop)?;
         let part = PartFile::create(output, settings.overwrite)?;
+        // Only ever a part: it is removed when the join ends.
         let list = PartFile::create(&output.with_extension("join.txt"), true)?;
         std::fs::write(list.path(), text).map_err(|source| MediaError::io("writing", list.path(), source))?;
         let offset = pieces
@@ -79,13 +81,9 @@ impl Ffmpeg {
             list: list.path(),
             offset: &offset,
         };
-        // Copying a whole film gives no sign of life until its end.
-        let mut start = Start::new(
-            self.program(),
-            "join",
-            stop,
-            settings.stall.unwrap_or(STALL).max(JOIN_STALL),
-        );
+        let mut start = Start::new(self.program(), "join", stop, settings.stall.unwrap_or(STALL));
+        // Copying a whole film gives no sign of life on its pipes until its end.
+        start.patient = true;
         start.args = plan.arguments(&input, part.path(), Lead::new(video.time_base))?;
         let captured = start.capture(0)?;
         if !captured.status.success() {
@@ -101,18 +99,34 @@ impl Ffmpeg {
                 last_lines,
             });
         }
+        let verified = self.verify(part.path(), &times, Some(video.output_color), stop)?;
         let path = part.target().to_path_buf();
         Ok(Written {
-            frames: 0,
+            frames: times.len() as u64,
             bytes: part.commit()?,
             path,
-            color_differences: Vec::new(),
+            color_differences: verified.color_differences,
         })
     }
-}
 
-/// Longest time that a join may take: it writes as fast as the disk, so this is terabytes.
-const JOIN_STALL: std::time::Duration = std::time::Duration::from_secs(4 * 3600);
+    /// The times of all frames of all pieces, in order.
+    fn times_of(&self, pieces: &[Piece], stop: &Stop) -> Result<Vec<Timestamp>, MediaError> {
+        let mut times = Vec::new();
+        for piece in pieces {
+            let index = self.main_packet_index(&piece.path, stop)?;
+            let first = index.pts_of(0);
+            if first != Some(piece.start) || times.last().is_some_and(|last| *last >= piece.start) {
+                return Err(MediaError::Setting {
+                    name: "pieces",
+                    expected: format!("in order, and {} to begin at {}", piece.path.display(), piece.start),
+                    found: first.map_or_else(|| "nothing in it".to_owned(), |first| format!("beginning at {first}")),
+                });
+            }
+            times.extend(index.times());
+        }
+        Ok(times)
+    }
+}
 
 /// FFmpeg's list of pieces. With `inpoint` and `duration` from the same rounded times the errors cancel and no
 /// time moves; rounded up, since FFmpeg cannot seek to a time before the first frame.

@@ -26,7 +26,7 @@ use crate::{
 };
 pub use container::Container;
 pub use join::Piece;
-use part::PartFile;
+pub use part::PartFile;
 pub use presets::{ALL as ENCODER_PRESETS, EncoderPreset, HdrParameters, Quality, find as encoder_preset};
 
 /// What becomes of the source's sound.
@@ -93,7 +93,8 @@ pub struct EncodeSettings {
     pub metadata: Vec<(String, String)>,
     /// Leave to replace an existing file.
     pub overwrite: bool,
-    /// Longest time that the encoder may refuse to take a byte; `None` is 30 s.
+    /// Longest time that the encoder may neither take a byte, nor end, nor be at work (use the processor, read or write);
+    /// `None` is 30 s. A slow encoder that works is waited for, also after the last frame.
     pub stall: Option<Duration>,
 }
 
@@ -201,6 +202,9 @@ pub struct Written {
     pub color_differences: Vec<String>,
 }
 
+/// Free bytes below which a file that is not whole is the disk's fault: less than a muxer's buffer.
+const LEAST_FREE: u64 = 256 << 10;
+
 /// Encodes one video stream. Dropped before [`Encoder::finish`] it ends its child and leaves no file.
 pub struct Encoder {
     ffmpeg: Ffmpeg,
@@ -234,7 +238,7 @@ impl std::fmt::Debug for Encoder {
 
 impl Encoder {
     /// Checks everything that can be checked, then starts the encoder. Sound, subtitles, chapters and metadata come
-    /// from `source`; the video stream that is replaced is `source`'s first, or the one named in `replaces`.
+    /// from `source`; the video stream that the frames replace is [`MediaInfo::video`] of it.
     ///
     /// # Errors
     /// [`MediaError::OutputExists`], [`MediaError::OutputIsInput`], [`MediaError::Container`],
@@ -252,6 +256,8 @@ impl Encoder {
                 path: output.to_path_buf(),
             });
         }
+        // An animated WebP is read in Rust: FFmpeg could not open it, and it holds nothing but its pictures.
+        let source = source.filter(|source| source.container != crate::animation::WEBP);
         video.format.frame_bytes(video.size)?;
         let mut plan = arguments::Plan::new(ffmpeg, output, video, source, settings)?;
         let part = PartFile::create(output, settings.overwrite)?;
@@ -263,6 +269,7 @@ impl Encoder {
         }
         let mut start = Start::new(ffmpeg.program(), "encode", stop, settings.stall.unwrap_or(STALL));
         start.stdin = true;
+        start.patient = true;
         // Waiting for us is not worth a word.
         start.lines = Some(Box::new(|line| !line.contains("Thread message queue blocking")));
         start.args = plan.arguments(&arguments::Input::Pipe, part.path(), lead)?;
@@ -374,15 +381,21 @@ impl Encoder {
         if !status.success() {
             return Err(self.told(self.child.failed(status.to_string())));
         }
-        let Some(part) = self.part.take() else {
-            return Err(self.child.failed("no output".to_owned()));
-        };
         // Exit codes are not evidence: the file itself is counted, time by time, before it gets its name.
         let base = self.video.time_base;
         let times: Vec<Timestamp> = self.times.iter().map(|ticks| Timestamp::new(*ticks, base)).collect();
-        let verified = self
-            .ffmpeg
-            .verify(part.path(), &times, Some(self.video.output_color), &self.stop)?;
+        let moved = self.notes.iter().any(|note| matches!(note, Note::TimesMoved { .. }));
+        let Some(part) = self.part.as_ref() else {
+            return Err(self.child.failed("no output".to_owned()));
+        };
+        let color = Some(self.video.output_color);
+        let verified = match self.ffmpeg.verify_times(part.path(), &times, color, moved, &self.stop) {
+            Ok(verified) => verified,
+            Err(error) => return Err(self.told(error)),
+        };
+        let Some(part) = self.part.take() else {
+            return Err(self.child.failed("no output".to_owned()));
+        };
         let path = part.target().to_path_buf();
         Ok(Written {
             frames: self.frames,
@@ -399,15 +412,21 @@ impl Encoder {
 
     /// A full disk has its own error, whoever met it.
     fn told(&self, error: MediaError) -> MediaError {
-        match (&error, &self.part) {
-            (MediaError::ToolFailed { last_lines, .. }, Some(part))
-                if last_lines.contains("No space left on device") =>
-            {
-                MediaError::DiskFull {
-                    path: part.target().to_path_buf(),
-                }
-            }
-            _ => error,
+        let Some(part) = &self.part else { return error };
+        let says_so = matches!(&error, MediaError::ToolFailed { last_lines, .. } if last_lines.contains("No space left on device"));
+        // FFmpeg may end well without having written everything, and then the file is not what it should be.
+        let folder = part.path().parent().unwrap_or(Path::new("/"));
+        let is_full =
+            rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_FREE);
+        let about_the_file = matches!(
+            error,
+            MediaError::ToolFailed { .. } | MediaError::Verify { .. } | MediaError::InputUnreadable { .. }
+        );
+        if says_so || (is_full && about_the_file) {
+            return MediaError::DiskFull {
+                path: part.target().to_path_buf(),
+            };
         }
+        error
     }
 }

@@ -12,21 +12,35 @@ use crate::MediaError;
 /// Bytes of a file name that every usual file system takes.
 const NAME_BYTES: usize = 255;
 
-/// `NAME.part.EXT` beside the final name. Dropping it without [`PartFile::commit`] removes it.
+/// A file that is written as `NAME.part.EXT` beside its final name, or as `NAME.part-1.EXT` and so on where that is taken:
+/// what lies there already is never touched. Dropping it without [`PartFile::commit`] removes it.
 #[derive(Debug)]
-pub(crate) struct PartFile {
+pub struct PartFile {
     part: PathBuf,
     target: PathBuf,
     overwrite: bool,
     done: bool,
 }
 
+/// Most bytes of a file's name on the systems kinora runs on.
+const LONGEST_NAME: usize = 255;
+
 impl PartFile {
-    /// Reserves the part file.
-    pub(crate) fn create(target: &Path, overwrite: bool) -> Result<Self, MediaError> {
+    /// Reserves the part file; it is empty. `overwrite` is leave to replace the target.
+    ///
+    /// # Errors
+    /// [`MediaError::OutputExists`], [`MediaError::OutputUnwritable`].
+    pub fn create(target: &Path, overwrite: bool) -> Result<Self, MediaError> {
         if !overwrite && target.symlink_metadata().is_ok() {
             return Err(MediaError::OutputExists {
                 path: target.to_path_buf(),
+            });
+        }
+        // Said now, not when the work is done and the name is to be given.
+        if target.file_name().is_some_and(|name| name.len() > LONGEST_NAME) {
+            return Err(MediaError::OutputUnwritable {
+                path: target.to_path_buf(),
+                source: io::ErrorKind::InvalidFilename.into(),
             });
         }
         let target = std::path::absolute(target).map_err(|source| MediaError::io("finding", target, source))?;
@@ -52,18 +66,33 @@ impl PartFile {
         })
     }
 
+    /// Writes `bytes` whole under the final name. Returns their number.
+    ///
+    /// # Errors
+    /// As [`PartFile::create`] and [`PartFile::commit`].
+    pub fn write(target: &Path, bytes: &[u8], overwrite: bool) -> Result<u64, MediaError> {
+        let part = Self::create(target, overwrite)?;
+        std::fs::write(part.path(), bytes).map_err(|source| MediaError::io("writing", target, source))?;
+        part.commit()
+    }
+
     /// Where to write.
-    pub(crate) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.part
     }
 
-    /// The final name.
-    pub(crate) fn target(&self) -> &Path {
+    /// The final name, absolute.
+    #[must_use]
+    pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Syncs the bytes and gives them the final name. Returns their number.
-    pub(crate) fn commit(mut self) -> Result<u64, MediaError> {
+    /// Syncs the bytes and gives them the final name, at once and whole. Returns their number.
+    ///
+    /// # Errors
+    /// [`MediaError::OutputExists`] for a target that appeared meanwhile, [`MediaError::DiskFull`], [`MediaError::Io`].
+    pub fn commit(mut self) -> Result<u64, MediaError> {
         let written = File::open(&self.part).and_then(|file| {
             file.sync_all()?;
             Ok(file.metadata()?.len())
@@ -188,6 +217,41 @@ mod tests {
         assert_eq!(part.commit().unwrap_err().code(), "output.exists");
         assert_eq!(std::fs::read(&target).unwrap(), b"other");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_neighbour_with_the_name_of_a_part_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["report.part", "report.part.json", "report.part-1.json"] {
+            std::fs::write(at(name), name).unwrap();
+        }
+        let target = at("report.json");
+        assert_eq!(PartFile::write(&target, b"{}\n", false).unwrap(), 3);
+        assert_eq!(
+            PartFile::write(&target, b"[]", false).unwrap_err().code(),
+            "output.exists"
+        );
+        assert_eq!(std::fs::read(&target).unwrap(), b"{}\n");
+        assert_eq!(PartFile::write(&target, b"[]", true).unwrap(), 2);
+        assert_eq!(std::fs::read(&target).unwrap(), b"[]");
+        for name in ["report.part", "report.part.json", "report.part-1.json"] {
+            assert_eq!(std::fs::read(at(name)).unwrap(), name.as_bytes());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+        let nowhere = at("no folder/report.json");
+        assert_eq!(
+            PartFile::write(&nowhere, b"[]", true).unwrap_err().code(),
+            "output.unwritable"
+        );
+    }
+
+    #[test]
+    fn two_at_once_for_one_target_have_a_file_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("tensor.npy");
+        let parts = [(); 2].map(|()| PartFile::create(&target, true).unwrap());
+        assert_ne!(parts[0].path(), parts[1].path());
     }
 
     #[test]

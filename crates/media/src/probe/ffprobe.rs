@@ -17,26 +17,54 @@ use crate::{
     ffmpeg::{STALL, input_file},
 };
 
+/// Largest picture that is decoded for its facts. Decoders count rows and columns up to whole blocks, hence a sixteenth more
+/// than is decoded later: a picture above that gives no first frame, before memory is taken for it.
+const MAX_PIXELS: u64 = crate::MAX_PIXELS + crate::MAX_PIXELS / 16;
+
 impl Ffmpeg {
-    pub(super) fn probe_json(&self, ffprobe: &Path, path: &Path, stop: &Stop) -> Result<MediaInfo, MediaError> {
-        let whole = ask(
-            ffprobe,
-            path,
-            &["-show_streams", "-show_format", "-show_chapters"],
-            stop,
-        )?;
+    /// With `first_frame` also what only a decoded frame tells: HDR facts, fields, the first time.
+    pub(super) fn probe_json(
+        &self,
+        ffprobe: &Path,
+        path: &Path,
+        first_frame: bool,
+        stop: &Stop,
+    ) -> Result<MediaInfo, MediaError> {
+        let max_pixels = MAX_PIXELS.to_string();
+        // Both questions at once: a process is mostly start-up.
+        let (whole, frame) = std::thread::scope(|scope| {
+            let frame = first_frame.then(|| {
+                let max_pixels = &max_pixels;
+                scope.spawn(move || {
+                    let what = [
+                        "-max_pixels",
+                        max_pixels,
+                        "-select_streams",
+                        "V:0",
+                        "-show_frames",
+                        "-read_intervals",
+                        "%+#1",
+                    ];
+                    ask(ffprobe, path, &what, stop)
+                })
+            });
+            let whole = ask(
+                ffprobe,
+                path,
+                &["-show_streams", "-show_format", "-show_chapters"],
+                stop,
+            );
+            (
+                whole,
+                frame.map(|frame| frame.join().unwrap_or(Err(MediaError::Stopped))),
+            )
+        });
+        let whole = whole?;
         let mut info = media_info(path, &whole);
         let main = info.video().map(|(stream, _)| stream.index);
-        let Some(main) = main else {
+        let (Some(main), Some(frame)) = (main, frame) else {
             return Ok(info);
         };
-        let select = main.to_string();
-        let frame = ask(
-            ffprobe,
-            path,
-            &["-select_streams", &select, "-show_frames", "-read_intervals", "%+#1"],
-            stop,
-        );
         let frame = match frame {
             Ok(frame) => frame["frames"][0].clone(),
             Err(MediaError::InputUnreadable { .. }) => Value::Null,

@@ -44,6 +44,14 @@ impl Ffmpeg {
         self.probe_with(path, &Stop::default())
     }
 
+    /// What the container alone says of a file that was just written: enough to compare its colour, a process cheaper.
+    pub(crate) fn probe_container(&self, path: &Path, stop: &Stop) -> Result<MediaInfo, MediaError> {
+        match self.ffprobe() {
+            Some(ffprobe) if !crate::animation::is_webp(path) => self.probe_json(ffprobe, path, false, stop),
+            _ => self.probe_with(path, stop),
+        }
+    }
+
     /// As [`Ffmpeg::probe`], ended early by `stop`.
     ///
     /// # Errors
@@ -54,7 +62,7 @@ impl Ffmpeg {
             return crate::animation::probe(path);
         }
         if let Some(ffprobe) = self.ffprobe() {
-            return self.probe_json(ffprobe, path, stop);
+            return self.probe_json(ffprobe, path, true, stop);
         }
         let (lines, headers) = self.describe(path, stop)?;
         let mut info = MediaInfo {

@@ -1,6 +1,7 @@
 //! Tools under test and clips made on the spot.
 
 use std::{
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -227,4 +228,26 @@ pub fn rich(folder: &Path) -> PathBuf {
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     folder.join("rich.mkv")
+}
+
+/// A program that answers as FFmpeg does, and does `instead` when it is to decode or encode.
+pub fn fake(folder: &Path, instead: &str) -> Ffmpeg {
+    let real = tools()[0].program();
+    let path = folder.join("ffmpeg");
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in\n*-version*|*-encoders*|*-decoders*) exec {} \"$@\";;\nesac\n{instead}\n",
+        real.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    Ffmpeg::at(&path).unwrap()
+}
+
+/// Number of processes whose command line holds this word.
+pub fn running(word: &str) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
+    lines
+        .filter(|line| String::from_utf8_lossy(line).contains(word))
+        .count()
 }

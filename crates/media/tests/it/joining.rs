@@ -1,8 +1,10 @@
 //! Pieces encoded apart are one film again: every frame at its time, colour and all.
 
+use std::path::Path;
+
 use kinora_media::{Audio, DecodeOptions, EncodeSettings, Encoder, Piece, Stop};
 
-use crate::clips::{decode, make, same_format, tools, with_each};
+use crate::clips::{decode, fake, make, same_format, tools, with_each};
 
 #[test]
 fn pieces_of_an_irregular_clip_join_without_moving_a_frame() {
@@ -46,6 +48,8 @@ fn pieces_of_an_irregular_clip_join_without_moving_a_frame() {
                 .join(&pieces, &output, &video, Some(&info), &settings, &Stop::default())
                 .unwrap();
             assert!(written.bytes > 0);
+            assert_eq!(written.frames, 57);
+            assert_eq!(written.color_differences, Vec::<String>::new(), "{name}");
             let times: Vec<_> = frames.iter().map(|frame| frame.pts).collect();
             let verified = tool
                 .verify(&output, &times, Some(video.color), &Stop::default())
@@ -65,10 +69,16 @@ fn pieces_of_an_irregular_clip_join_without_moving_a_frame() {
             }
             let left = std::fs::read_dir(folder.path()).unwrap().count();
             assert_eq!(left, 4, "three pieces and the film");
-            let error = tool
-                .join(&pieces, &output, &video, Some(&info), &settings, &Stop::default())
-                .unwrap_err();
-            assert_eq!(error.code(), "output.exists");
+            let again = |pieces: &[Piece], output: &Path| {
+                let found = tool.join(pieces, output, &video, Some(&info), &settings, &Stop::default());
+                found.unwrap_err().code()
+            };
+            assert_eq!(again(&pieces, &output), "output.exists");
+            // A piece that is not where it is said to be.
+            pieces[1].start.ticks += 1;
+            let other = folder.path().join(format!("other {name}"));
+            assert_eq!(again(&pieces, &other), "usage.value");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), left);
         }
     });
 }
@@ -110,4 +120,43 @@ fn pieces_from_the_middle_keep_their_times() {
         let times: Vec<_> = frames[20..].iter().map(|frame| frame.pts).collect();
         tool.verify(&output, &times, None, &Stop::default()).unwrap();
     });
+}
+
+#[test]
+fn a_join_that_loses_a_frame_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let real = &tools()[0];
+    let source = make(
+        real,
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -c:v ffv1 -pix_fmt yuv420p",
+        &folder.path().join("in.nut"),
+    );
+    let info = real.probe(&source).unwrap();
+    let (frames, _) = decode(real, &info, DecodeOptions::default()).unwrap();
+    let (video, settings) = (same_format(&info), EncodeSettings::default());
+    let piece = folder.path().join("piece.nut");
+    let mut encoder = Encoder::start(real, &piece, &video, None, &settings, &Stop::default()).unwrap();
+    for frame in &frames {
+        encoder.write(frame).unwrap();
+    }
+    encoder.finish().unwrap();
+    let pieces = [Piece {
+        path: piece,
+        start: frames[0].pts,
+    }];
+    // It says all is well and keeps 20 frames of 25.
+    let text = format!(
+        "case \"$*\" in *framecrc*) exec {real} \"$@\";; esac\n{real} \"$@\" || exit 1\n\
+         for file in \"$@\"; do :; done\nfile=${{file#file:}}\n\
+         {real} -v error -i \"$file\" -frames:v 20 -c copy \"$file.mkv\" && mv \"$file.mkv\" \"$file\"",
+        real = real.program().display()
+    );
+    let tool = fake(folder.path(), &text);
+    let output = folder.path().join("o.mkv");
+    let error = tool
+        .join(&pieces, &output, &video, None, &settings, &Stop::default())
+        .unwrap_err();
+    assert_eq!(error.code(), "output.verify", "{error}");
+    assert!(error.to_string().contains("expected 25 frames, found 20"), "{error}");
+    assert!(!output.exists());
 }

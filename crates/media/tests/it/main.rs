@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod clips;
+mod completeness;
 mod joining;
 mod nut;
+mod patience;
 mod pictures;
 mod probing;
 mod round_trip;

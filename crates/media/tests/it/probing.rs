@@ -1,9 +1,9 @@
 //! What a file holds is found the same with and without ffprobe.
 
 use kinora_frame::{ChromaLocation, ColorRange, Matrix, Primaries, Rational, Size, Transfer};
-use kinora_media::{FieldOrder, MediaInfo, StreamKind, VideoFacts};
+use kinora_media::{DecodeOptions, Decoder, FieldOrder, MediaInfo, StreamKind, VideoFacts};
 
-use crate::clips::{CLIPS, clip, rich, tools, turn, with_each};
+use crate::clips::{CLIPS, clip, make, rich, tools, turn, with_each};
 
 fn comparable(mut info: MediaInfo) -> MediaInfo {
     for stream in &mut info.streams {
@@ -154,5 +154,30 @@ fn streams_chapters_and_metadata_are_found() {
                 .iter()
                 .any(|(key, value)| key == "title" && value == "T=1")
         );
+    });
+}
+
+#[test]
+fn t04_no_probe_decodes_a_picture_above_the_limit_and_one_at_the_limit_is_probed_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = |side: u32| {
+        make(
+            &tools()[0],
+            &format!("-f lavfi -i color=black:s={side}x{side}:r=1:d=1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
+            &folder.path().join(format!("{side}.mp4")),
+        )
+    };
+    let (bomb, allowed) = (large(8704), large(8192));
+    with_each(|tool| {
+        for tool in [tool.clone(), tool.without_ffprobe()] {
+            let info = tool.probe(&bomb).unwrap();
+            let facts = info.video().unwrap().1;
+            assert_eq!(facts.size, Size::new(8704, 8704));
+            assert_eq!(facts.first_pts, None, "its first frame was decoded");
+            let error = Decoder::open(&tool, &info, DecodeOptions::default()).unwrap_err();
+            assert_eq!(error.code(), "input.too_large");
+            let info = tool.probe(&allowed).unwrap();
+            assert!(info.video().unwrap().1.first_pts.is_some());
+        }
     });
 }

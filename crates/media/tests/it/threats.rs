@@ -15,7 +15,7 @@ use kinora_media::{
     DecodeOptions, Decoder, EncodeSettings, Encoder, Ffmpeg, FfmpegSearch, MediaError, SizeChange, StartAt, Stop,
 };
 
-use crate::clips::{clip, copy_through, decode, make, same_format, tools, with_each};
+use crate::clips::{clip, copy_through, decode, fake, make, running, same_format, tools, with_each};
 
 fn both(tool: &Ffmpeg) -> [Ffmpeg; 2] {
     [tool.clone(), tool.without_ffprobe()]
@@ -253,7 +253,7 @@ fn t04_a_gif_of_absurd_size_is_described_without_decoding_it() {
 }
 
 /// A stream that changes from 64x48 to 96x64 after ten frames.
-fn changing(folder: &Path) -> PathBuf {
+pub fn changing(folder: &Path) -> PathBuf {
     let tool = &tools()[0];
     let part = |size: &str, offset: &str| {
         make(
@@ -335,28 +335,6 @@ fn t40_times_that_go_back_go_on_behind_the_frame_before_them() {
             frames[15..].iter().map(|f| (f.index, f.pts)).collect::<Vec<_>>()
         );
     });
-}
-
-/// A program that answers as FFmpeg does, and does `instead` when it is to decode or encode.
-fn fake(folder: &Path, instead: &str) -> Ffmpeg {
-    let real = tools()[0].program();
-    let path = folder.join("ffmpeg");
-    let text = format!(
-        "#!/bin/sh\ncase \"$*\" in\n*-version*|*-encoders*|*-decoders*|*-filters*|*-muxers*) exec {} \"$@\";;\nesac\n{instead}\n",
-        real.display()
-    );
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Ffmpeg::at(&path).unwrap()
-}
-
-/// Number of processes whose command line holds this word.
-fn running(word: &str) -> usize {
-    let entries = std::fs::read_dir("/proc").unwrap();
-    let lines = entries.filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok());
-    lines
-        .filter(|line| String::from_utf8_lossy(line).contains(word))
-        .count()
 }
 
 #[test]

@@ -239,6 +239,42 @@ fn any_frame_can_be_the_first() {
 }
 
 #[test]
+fn frames_know_their_length_and_whether_they_are_key_from_the_index_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = make(
+        &tools()[0],
+        "-f lavfi -i testsrc2=s=64x48:r=25:d=1 -vf select='not(eq(n\\,3))' -fps_mode passthrough -c:v libx264 -g 10 -bf 2 -sc_threshold 0 -pix_fmt yuv420p",
+        &folder.path().join("gop.mp4"),
+    );
+    with_each(|tool| {
+        let info = tool.probe(&file).unwrap();
+        let index = Arc::new(tool.packet_index(&file, 0, &Stop::default()).unwrap());
+        let options = |start: Option<u64>| DecodeOptions {
+            start: start.map(|frame| StartAt {
+                index: Arc::clone(&index),
+                frame,
+            }),
+            index: Some(Arc::clone(&index)),
+            ..DecodeOptions::default()
+        };
+        let (frames, _) = decode(tool, &info, options(None)).unwrap();
+        let keys: Vec<u64> = frames
+            .iter()
+            .filter(|frame| frame.key)
+            .map(|frame| frame.index)
+            .collect();
+        assert_eq!(keys, [0, 10, 20]);
+        let base = info.video().unwrap().0.time_base;
+        let step = Timestamp::new(base.den() / 25, base);
+        assert!(frames.iter().all(|frame| frame.duration.is_some()));
+        assert_eq!(frames[0].duration, Some(step));
+        assert_eq!(frames[2].duration, Some(Timestamp::new(step.ticks * 2, base)));
+        let (rest, _) = decode(tool, &info, options(Some(20))).unwrap();
+        assert!(rest[0].key && !rest[1].key);
+    });
+}
+
+#[test]
 fn a_start_past_the_end_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = clip(folder.path(), "plain.mp4");

@@ -1,8 +1,9 @@
 //! What an image model runs: a typed network, whose sizes are computed, or a model file, whose sizes are probed.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use kinora_nn::{DType, Dim, ExecutablePool, LoadOptions, Net, Runtime, TensorInfo, TensorView};
+use kinora_nn::{DType, Dim, ExecutableCache, ExecutablePool, LoadOptions, Net, Runtime, TensorInfo, TensorView};
 
 use super::geometry::{Fit, Geometry, WORKING_SIDE};
 use super::reach;
@@ -22,10 +23,19 @@ enum Sizes {
     Multiple(usize),
 }
 
+/// How and where a network is loaded.
+#[derive(Clone, Copy)]
+pub(super) struct Load<'a> {
+    pub(super) spec: &'a ImageModelSpec,
+    pub(super) runtime: &'a Runtime,
+    pub(super) options: &'a LoadOptions,
+    pub(super) executables: &'a ExecutableCache,
+}
+
 /// A loaded network with one picture in and one out.
 #[derive(Debug)]
 pub(super) struct Network {
-    pub(super) pool: ExecutablePool,
+    pub(super) pool: Arc<ExecutablePool>,
     pub(super) geometry: Geometry,
     pub(super) channels: usize,
     pub(super) radius: Option<usize>,
@@ -38,19 +48,13 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn from_net(
-        net: Net,
-        path: &Path,
-        spec: &ImageModelSpec,
-        runtime: &Runtime,
-        options: &LoadOptions,
-    ) -> Result<Self> {
+    pub(super) fn from_net(net: Net, path: &Path, load: &Load<'_>) -> Result<Self> {
         let face = Face::of(&net.inputs(), &net.outputs(), path)?;
         let mut sizes = |h: usize, w: usize| net_sizes(&net, face.channels, h, w);
-        let geometry = Geometry::of(face.fixed, WORKING_SIDE, &mut sizes, path, spec)?;
+        let geometry = Geometry::of(face.fixed, WORKING_SIDE, &mut sizes, path, load.spec)?;
         let radius = reach::receptive_radius(&net, &geometry, face.channels);
         let alignment = reach::alignment(&net);
-        let pool = ExecutablePool::load(runtime, &net, options)?;
+        let pool = load.executables.get(load.runtime, &net, load.options)?;
         Ok(Self {
             pool,
             geometry,
@@ -64,19 +68,14 @@ impl Network {
         })
     }
 
-    pub(super) fn from_file(
-        path: &Path,
-        spec: &ImageModelSpec,
-        runtime: &Runtime,
-        options: &LoadOptions,
-    ) -> Result<Self> {
+    pub(super) fn from_file(path: &Path, load: &Load<'_>) -> Result<Self> {
         let OnnxModel {
             file, inputs, outputs, ..
         } = onnx_file::open(path)?;
         let face = Face::of(&inputs, &outputs, path)?;
-        let pool = ExecutablePool::load(runtime, &file, options)?;
+        let pool = load.executables.get(load.runtime, &file, load.options)?;
         let mut sizes = |h: usize, w: usize| probe(&pool, &face, path, h, w);
-        let geometry = Geometry::of(face.fixed, PROBE_SIDE, &mut sizes, path, spec)?;
+        let geometry = Geometry::of(face.fixed, PROBE_SIDE, &mut sizes, path, load.spec)?;
         let multiple = if face.fixed.is_some() {
             1
         } else {

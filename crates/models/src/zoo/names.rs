@@ -120,9 +120,16 @@ pub(crate) fn scale_of(name: &str) -> Option<u32> {
 
 /// Indices of the candidates that fit, at the strictest level where any does. Each candidate has several names.
 pub(crate) fn matches<'a>(asked: &str, candidates: &(impl Iterator<Item = Vec<&'a str>> + Clone)) -> Vec<usize> {
+    let wanted = scale_of(asked);
     let asked = Forms::of(asked);
     for level in 0..3 {
-        let fits = |names: &Vec<&str>| names.iter().any(|name| Forms::of(name).at(level) == asked.at(level));
+        // A scale may be left out; another scale is another model.
+        let same_scale = |name: &str| level < 2 || wanted.is_none() || scale_of(name).is_none_or(|s| Some(s) == wanted);
+        let fits = |names: &Vec<&str>| {
+            names
+                .iter()
+                .any(|name| Forms::of(name).at(level) == asked.at(level) && same_scale(name))
+        };
         let found: Vec<usize> = candidates
             .clone()
             .enumerate()
@@ -218,6 +225,15 @@ fn edit_distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_scale_is_another_model() {
+        let names = || [vec!["waifu2x-photo-x2"], vec!["span-x2"], vec!["span-x4"]].into_iter();
+        assert_eq!(matches("waifu2x-photo-x3", &names()), Vec::<usize>::new());
+        assert_eq!(matches("waifu2x-photo", &names()), [0]);
+        assert_eq!(matches("4x_SPAN", &names()), [2]);
+        assert_eq!(matches("span-x8", &names()), Vec::<usize>::new());
+    }
 
     #[test]
     fn names_in_the_wild_come_down_to_scale_and_bare_name() {

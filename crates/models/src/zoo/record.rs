@@ -98,6 +98,7 @@ pub struct NetworkFacts {
     /// Width and height, with their padding, must be multiples of this. U-Nets halve the picture once or twice; at
     /// other sizes their skip paths disagree by a pixel, and the result is short (waifu2x cunet) or garbage without an
     /// error (Real-CUGAN; measured against the ncnn runtime: 0.6 and more on a range of 0..1).
+    /// [`crate::ImageModel`] reads it from the graph; here it tells people, and the catalogue is checked against it.
     pub align: u32,
     /// Input blob.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,9 +21,6 @@ pub struct ResolvedModel {
     pub source: ModelSource,
     /// How to run it.
     pub spec: ImageModelSpec,
-    /// Width and height, with their padding, must be multiples of this: pad further at the right and below, and cut the
-    /// surplus times the scale off the output. See [`super::NetworkFacts::align`].
-    pub align: u32,
     /// What it was trained on.
     pub content: Content,
     /// Licence as stated; `None` where nothing is known.
@@ -174,7 +171,6 @@ fn with_record(source: ModelSource, record: ModelRecord) -> ResolvedModel {
     ResolvedModel {
         id: record.id.clone(),
         spec: record.spec(),
-        align: record.network.align,
         content: record.content,
         licence: Some(record.licence().to_owned()),
         origin: origin(&source),
@@ -225,7 +221,6 @@ fn resolve_path(catalogue: &Catalogue, path: &Path) -> Result<ResolvedModel, Zoo
     Ok(ResolvedModel {
         // The scale is read from the file by whoever loads it; a name only helps searching.
         spec: ImageModelSpec::default(),
-        align: 1,
         content: Content::Any,
         licence: None,
         record: None,

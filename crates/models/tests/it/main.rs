@@ -17,5 +17,7 @@ mod onnx_files;
 mod pulling;
 mod pulling_at_once;
 mod real_pull;
+mod shared_executables;
 mod support;
+mod tile_choice;
 mod tiles;

@@ -68,9 +68,16 @@ fn a_model_of_one_size_is_tiled_to_that_size() {
         let size = PictureSize { batch, height, width };
         let x = picture(batch * 3 * height * width);
         let mut tiled = vec![f32::NAN; model.output_len(size).unwrap()];
-        let tiling = Tiling::for_memory(&model, size, 0).unwrap().unwrap();
+        let tiling = Tiling::for_memory(&model, size, u64::MAX, None).unwrap();
+        assert_eq!(
+            tiling.is_none(),
+            (height, width) == (24, 32),
+            "only its own size is not cut"
+        );
+        let tiling = tiling.unwrap_or(Tiling::square(24, 8));
         let tiling = Tiling {
-            overlap: 8,
+            overlap_y: 8,
+            overlap_x: 8,
             blend: Default::default(),
             ..tiling
         };

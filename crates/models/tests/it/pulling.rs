@@ -208,11 +208,17 @@ fn a_damaged_file_is_named_and_a_repeat_repairs_it() {
         assert!(error.to_string().contains("a.bin"), "{error}");
         assert_eq!(error.hint().as_deref(), Some("kinora models pull one-x2 --force"));
     }
+    let repeat = || pull_from(&made.catalogue, &["one-x2"], &made.folders(), &options, &mut quiet);
+    assert!(
+        repeat().unwrap()[0].fetched,
+        "what is here is hashed, not only measured"
+    );
+    assert!(!repeat().unwrap()[0].fetched);
     // Another length shows in the list too.
     std::fs::write(&bin, b"w").unwrap();
     let listing = scan_with(&made.catalogue, &made.folders());
     assert!(matches!(&listing.entries[0].state, State::Damaged { file, .. } if *file == bin));
-    assert!(pull_from(&made.catalogue, &["one-x2"], &made.folders(), &options, &mut quiet).unwrap()[0].fetched);
+    assert!(repeat().unwrap()[0].fetched);
     assert_eq!(std::fs::read(&bin).unwrap(), BIN);
     assert_eq!(made.installed(), ONE);
 }

@@ -142,7 +142,8 @@ fn a_batch_in_tiles_of_any_size_equals_the_whole() {
         let tiling = Tiling {
             height,
             width,
-            overlap: 10,
+            overlap_y: 10,
+            overlap_x: 10,
             blend: Blend::Crop,
         };
         let mut tiled = vec![f32::NAN; whole.len()];
@@ -162,7 +163,7 @@ fn a_batch_in_tiles_of_any_size_equals_the_whole() {
         height: 500,
         width: 700,
     };
-    let tiling = Tiling::for_memory(&model, large, budget).unwrap().unwrap();
+    let tiling = Tiling::for_memory(&model, large, budget, None).unwrap().unwrap();
     let used = model
         .activation_bytes(PictureSize {
             batch: 2,
@@ -171,11 +172,11 @@ fn a_batch_in_tiles_of_any_size_equals_the_whole() {
         })
         .unwrap();
     assert!(
-        used <= budget && tiling.height >= 64 && tiling.overlap == 10,
+        used <= budget && tiling.height >= 64 && (tiling.overlap_y, tiling.overlap_x) == (10, 10),
         "{tiling:?}"
     );
     assert_eq!(
-        Tiling::for_memory(&model, size, budget).unwrap(),
+        Tiling::for_memory(&model, size, budget, None).unwrap(),
         None,
         "a picture that fits is not cut"
     );

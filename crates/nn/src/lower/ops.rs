@@ -1,8 +1,9 @@
 use super::activation::{activate, prelu};
 use super::elem_type;
 use super::graph::Graph;
-use super::proto::Attribute::{Int, Ints, Text};
+use super::proto::Attribute::{self, Int, Ints, Text};
 use super::resize::resize;
+use crate::Weight;
 use crate::error::{NnError, Result};
 use crate::net::Node;
 use crate::op::{
@@ -170,67 +171,70 @@ fn before(g: &mut Graph<'_>, activation: Activation, out: &str) -> String {
     }
 }
 
+/// A convolution of either direction: weight and bias, what both have in common and what one adds, the activation.
+struct Windowed<'a> {
+    operator: &'static str,
+    weight: &'a Weight,
+    bias: Option<&'a Weight>,
+    stride: &'a [usize; 2],
+    dilation: &'a [usize; 2],
+    pads: &'a Sides,
+    groups: usize,
+    own: Option<(&'static str, Attribute)>,
+    activation: Activation,
+}
+
 fn conv(g: &mut Graph<'_>, c: &Conv, x: String, out: &str) -> Result<()> {
-    let mut args = vec![x, g.weight(&c.weight, c.weight.shape())?];
-    if let Some(b) = &c.bias {
-        args.push(g.weight(b, b.shape())?);
-    }
-    let result = before(g, c.activation, out);
-    let kernel = c
-        .weight
-        .shape()
-        .get(2..)
-        .unwrap_or_default()
-        .iter()
-        .map(|n| *n as i64)
-        .collect();
-    g.node_to(
-        "Conv",
-        &args,
-        &result,
-        &[
-            ("kernel_shape", Ints(kernel)),
-            ("strides", Ints(pair(&c.stride))),
-            ("dilations", Ints(pair(&c.dilation))),
-            ("pads", Ints(sides(&c.pads))),
-            ("group", Int(c.groups as i64)),
-        ],
-    );
-    if c.activation != Activation::None {
-        activate(g, c.activation, result, Some(out));
-    }
-    Ok(())
+    let plain = Windowed {
+        operator: "Conv",
+        weight: &c.weight,
+        bias: c.bias.as_ref(),
+        stride: &c.stride,
+        dilation: &c.dilation,
+        pads: &c.pads,
+        groups: c.groups,
+        own: None,
+        activation: c.activation,
+    };
+    windowed(g, plain, x, out)
 }
 
 fn conv_transpose(g: &mut Graph<'_>, c: &ConvTranspose, x: String, out: &str) -> Result<()> {
-    let mut args = vec![x, g.weight(&c.weight, c.weight.shape())?];
-    if let Some(b) = &c.bias {
-        args.push(g.weight(b, b.shape())?);
+    let transposed = Windowed {
+        operator: "ConvTranspose",
+        weight: &c.weight,
+        bias: c.bias.as_ref(),
+        stride: &c.stride,
+        dilation: &c.dilation,
+        pads: &c.pads,
+        groups: c.groups,
+        own: Some(("output_padding", Ints(pair(&c.output_padding)))),
+        activation: c.activation,
+    };
+    windowed(g, transposed, x, out)
+}
+
+fn windowed(g: &mut Graph<'_>, w: Windowed<'_>, x: String, out: &str) -> Result<()> {
+    let mut args = vec![x, g.weight(w.weight, w.weight.shape())?];
+    if let Some(bias) = w.bias {
+        args.push(g.weight(bias, bias.shape())?);
     }
-    let result = before(g, c.activation, out);
-    let kernel = c
-        .weight
-        .shape()
-        .get(2..)
-        .unwrap_or_default()
-        .iter()
-        .map(|n| *n as i64)
+    let kernel = w.weight.shape().get(2..).unwrap_or_default();
+    let attributes = [
+        ("kernel_shape", Ints(kernel.iter().map(|n| *n as i64).collect())),
+        ("strides", Ints(pair(w.stride))),
+        ("dilations", Ints(pair(w.dilation))),
+        ("pads", Ints(sides(w.pads))),
+    ];
+    let attributes: Vec<_> = attributes
+        .into_iter()
+        .chain(w.own)
+        .chain([("group", Int(w.groups as i64))])
         .collect();
-    g.node_to(
-        "ConvTranspose",
-        &args,
-        &result,
-        &[
-            ("kernel_shape", Ints(kernel)),
-            ("strides", Ints(pair(&c.stride))),
-            ("dilations", Ints(pair(&c.dilation))),
-            ("pads", Ints(sides(&c.pads))),
-            ("output_padding", Ints(pair(&c.output_padding))),
-            ("group", Int(c.groups as i64)),
-        ],
-    );
-    if c.activation != Activation::None {
-        activate(g, c.activation, result, Some(out));
+    let result = before(g, w.activation, out);
+    g.node_to(w.operator, &args, &result, &attributes);
+    if w.activation != Activation::None {
+        activate(g, w.activation, result, Some(out));
     }
     Ok(())
 }

@@ -117,7 +117,7 @@ pub(crate) fn tensor_inline(name: &str, dims: &[usize], ty: ElemType, raw: &[u8]
         .bytes(9, raw)
 }
 
-/// A tensor whose values lie in a file of the session's folder.
+/// A tensor whose values lie in a file of the model's folder.
 pub(crate) fn tensor_external(
     name: &str,
     dims: &[usize],

@@ -5,18 +5,18 @@
 #![allow(unsafe_code)]
 
 mod library;
+mod loaded_graph;
 mod search;
-mod session;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+pub(crate) use loaded_graph::{CancelToken, GraphSpec, Level, LoadedGraph, ModelSource};
 use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 pub use search::RuntimeSearch;
-pub(crate) use session::{CancelToken, Level, ModelSource, Session, SessionSpec};
 
 use crate::DeviceChoice;
 use crate::error::{NnError, Result, Tried};
@@ -167,7 +167,7 @@ fn open(path: &Path, from: &str) -> Result<Runtime> {
         .build()
         .map_err(|e| unusable(e.message().to_owned()))?;
     environment.set_log_level(LogLevel::Warning);
-    let providers = session::available_providers().map_err(|e| unusable(e.message().to_owned()))?;
+    let providers = loaded_graph::available_providers().map_err(|e| unusable(e.message().to_owned()))?;
     Ok(Runtime(Arc::new(Inner {
         environment,
         path: real,

@@ -70,7 +70,12 @@ fn t12_a_missing_library_names_every_place_and_what_to_install() {
             ] {
                 assert!(text.contains(part), "{text}");
             }
-            assert!(error.hint().unwrap().contains("pip install onnxruntime"));
+            let hint = error.hint().unwrap();
+            assert!(hint.starts_with("run `kinora models pull onnxruntime`"), "{hint}");
+            assert!(
+                hint.contains("KINORA_ONNXRUNTIME") && !hint.contains("--runtime"),
+                "{hint}"
+            );
             let error = refusal(&dir.path().join("none.so"));
             assert_eq!(error.code(), "runtime.unusable");
             assert!(error.to_string().contains("No such file"), "{error}");

@@ -177,10 +177,10 @@ fn impossible_plans_say_why() {
 #[test]
 fn the_end_of_the_stream_flushes_every_node_in_turn() {
     let mut hold = Pass::new(descriptor("hold", Stage::Generation, Accepts::anything()));
-    hold.hold = 2;
+    (hold.hold, hold.descriptor.lookahead) = (2, 2);
     hold.descriptor.order = Order::InOrder;
     let mut hold_more = Pass::new(descriptor("hold_more", Stage::Postprocessing, Accepts::anything()));
-    hold_more.hold = 1;
+    (hold_more.hold, hold_more.descriptor.lookahead) = (1, 1);
     hold_more.descriptor.order = Order::InOrder;
     let pipeline = Pipeline::new(vec![hold.node(), hold_more.node()]).unwrap();
     let desc = input(PixelFormat::YUV420P);
@@ -205,6 +205,7 @@ fn the_end_of_the_stream_flushes_every_node_in_turn() {
 fn a_node_that_loses_a_frame_breaks_its_word_aloud() {
     let mut loses = Pass::new(descriptor("loses", Stage::Generation, Accepts::anything()));
     (loses.hold, loses.loses, loses.descriptor.order) = (1, true, Order::InOrder);
+    loses.descriptor.lookahead = 1;
     let pipeline = Pipeline::new(vec![loses.node()]).unwrap();
     let desc = input(PixelFormat::YUV420P);
     let plan = Plan::new(&pipeline, desc, &sink()).unwrap();
@@ -245,4 +246,58 @@ fn opacity_is_set_aside_for_networks_and_put_back_enlarged() {
     context.frame.image = Image::host(desc, bytes.clone().into()).unwrap();
     let out = runner.run(vec![context], NOW).unwrap();
     assert_eq!(out[0].frame.image.host_buffer().unwrap().bytes(), bytes);
+}
+
+#[test]
+fn artifacts_are_typed_and_have_one_giver() {
+    let port = |kind| Port {
+        name: "depth",
+        kind,
+        optional: false,
+    };
+    let gives = |name, kind| {
+        let mut pass = Pass::new(descriptor(name, Stage::Preprocessing, Accepts::anything()));
+        pass.descriptor.gives = vec![port(kind)];
+        pass
+    };
+    let needs = || {
+        let mut pass = Pass::new(descriptor("needs", Stage::Generation, Accepts::anything()));
+        pass.descriptor.requires = vec![port(PortKind::Image)];
+        pass
+    };
+    let plan = |nodes| Plan::new(&Pipeline::new(nodes).unwrap(), input(PixelFormat::YUV420P), &sink());
+    assert!(plan(vec![gives("depth", PortKind::Image).node(), needs().node()]).is_ok());
+    let error = plan(vec![gives("words", PortKind::Text).node(), needs().node()]).unwrap_err();
+    assert!(matches!(
+        error,
+        PipelineError::ArtifactKind {
+            found: PortKind::Text,
+            ..
+        }
+    ));
+    let twice = vec![gives("a", PortKind::Image).node(), gives("b", PortKind::Image).node()];
+    assert!(matches!(plan(twice).unwrap_err(), PipelineError::ArtifactTwice { .. }));
+}
+
+#[test]
+fn a_node_with_a_state_may_not_take_several_frames() {
+    let mut both = Pass::new(descriptor("both", Stage::Generation, Accepts::anything()));
+    both.descriptor.batch.max = 4;
+    let pipeline = Pipeline::new(vec![both.node()]).unwrap();
+    let plan = Plan::new(&pipeline, input(PixelFormat::YUV420P), &sink()).unwrap();
+    let error = runner(pipeline, plan, &Arc::default()).err().unwrap();
+    assert!(matches!(error, PipelineError::StateInBatches { .. }));
+}
+
+#[test]
+fn a_frame_that_is_swallowed_in_the_middle_is_named_at_once() {
+    let mut holds = Pass::new(descriptor("holds", Stage::Generation, Accepts::anything()));
+    // It keeps one frame back and promises to keep none.
+    (holds.hold, holds.descriptor.lookahead) = (1, 0);
+    let pipeline = Pipeline::new(vec![holds.node()]).unwrap();
+    let desc = input(PixelFormat::YUV420P);
+    let plan = Plan::new(&pipeline, desc, &sink()).unwrap();
+    let mut runner = runner(pipeline, plan, &Arc::default()).unwrap();
+    let error = runner.run(vec![frame(desc, 0)], NOW).unwrap_err();
+    assert!(matches!(error, PipelineError::RatioBroken { taken: 1, given: 0, .. }));
 }

@@ -27,16 +27,16 @@ pub(crate) enum Level {
     All,
 }
 
-/// What a session is made from: a ModelProto in memory whose external data lies below a folder.
+/// What a graph is loaded from: a ModelProto in memory whose external data lies below a folder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ModelSource<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) folder: Option<&'a Path>,
 }
 
-/// How a session is made.
+/// How a graph is loaded.
 #[derive(Clone, Debug)]
-pub(crate) struct SessionSpec {
+pub(crate) struct GraphSpec {
     pub(crate) device: DeviceChoice,
     pub(crate) precision: Precision,
     pub(crate) threads: usize,
@@ -49,8 +49,8 @@ pub(crate) struct SessionSpec {
     pub(crate) save: Option<(PathBuf, String)>,
 }
 
-/// A network that the runtime has loaded.
-pub(crate) struct Session {
+/// A graph that the runtime has loaded: what runs it.
+pub(crate) struct LoadedGraph {
     inner: ort::session::Session,
     memory: MemoryInfo<'static>,
     input_names: Vec<CString>,
@@ -130,9 +130,9 @@ pub(super) fn available_providers() -> ort::Result<Vec<String>> {
     }
 }
 
-impl Session {
+impl LoadedGraph {
     /// Loads a network. `name` is for messages.
-    pub(crate) fn load(runtime: &Runtime, name: &str, source: ModelSource<'_>, spec: &SessionSpec) -> Result<Self> {
+    pub(crate) fn load(runtime: &Runtime, name: &str, source: ModelSource<'_>, spec: &GraphSpec) -> Result<Self> {
         let mark = runtime.log_mark();
         let failed = |e: ort::Error| NnError::Load {
             net: name.into(),
@@ -190,7 +190,7 @@ impl Session {
         let mut graphs = ptr::null();
         let mut count = 0usize;
         let mut list: Vec<(String, usize)> = Vec::new();
-        // SAFETY: the session is alive; the arrays and texts belong to it and are copied before it can go.
+        // SAFETY: the graph is alive; the arrays and texts belong to it and are copied before it can go.
         unsafe {
             check((api.Session_GetEpGraphAssignmentInfo)(
                 self.inner.ptr(),
@@ -278,7 +278,7 @@ impl Session {
         let input_names: Vec<*const c_char> = self.input_names.iter().map(|n| n.as_ptr()).collect();
         let output_names: Vec<*const c_char> = self.output_names.iter().map(|n| n.as_ptr()).collect();
         // SAFETY: names, values and options outlive the call; the arrays have the lengths given; `&mut self` keeps
-        // other runs off this session; output values lie over memory that the caller lends mutably, or are null and
+        // other runs off this graph; output values lie over memory that the caller lends mutably, or are null and
         // made by the runtime.
         let status = unsafe {
             (ort::api().Run)(
@@ -424,7 +424,7 @@ fn tensor_info(net: &str, name: &str, ty: &ValueType) -> Result<TensorInfo> {
     })
 }
 
-fn configure(runtime: &Runtime, source: ModelSource<'_>, spec: &SessionSpec) -> ort::Result<SessionBuilder> {
+fn configure(runtime: &Runtime, source: ModelSource<'_>, spec: &GraphSpec) -> ort::Result<SessionBuilder> {
     let level = match spec.level {
         Level::None => GraphOptimizationLevel::Disable,
         Level::All => GraphOptimizationLevel::All,

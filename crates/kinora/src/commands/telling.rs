@@ -1,0 +1,248 @@
+//! What a job says: its first lines, its last lines, its report.
+
+use std::{path::Path, time::Duration};
+
+use kinora_engine::Report;
+use kinora_frame::Rational;
+use kinora_media::{Audio, EncodeSettings, PartFile, StreamKind, Subtitles};
+use kinora_pipeline::Pipeline;
+use serde_json::{Map, Value as Json, json};
+
+use super::{clip::Clip, job::JobPlan, place::Place};
+use crate::{
+    app::App,
+    cli::ProgressStyle,
+    failure::Failure,
+    show::{bytes, clock_time, count, rate},
+};
+
+/// What each processor chose when it was loaded.
+pub(crate) fn chosen(pipeline: &Pipeline) -> Map<String, Json> {
+    let mut all = Map::new();
+    for node in pipeline.nodes() {
+        let facts = node.processor.chosen();
+        if !facts.is_empty() {
+            let facts: Map<String, Json> = facts
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.into()))
+                .collect();
+            all.insert(node.id.clone(), Json::Object(facts));
+        }
+    }
+    all
+}
+
+#[allow(clippy::too_many_arguments, reason = "all that the first lines name")]
+pub(crate) fn head(
+    app: &App,
+    clip: &Clip,
+    output: &Path,
+    plan: &JobPlan,
+    pipeline: &Pipeline,
+    size: kinora_frame::Size,
+    encode: &EncodeSettings,
+    place: &Place,
+) {
+    let console = &app.console;
+    let facts = &clip.facts;
+    let fps = facts
+        .frame_rate
+        .map_or_else(|| "variable".to_owned(), |fps| rate(fps.to_f64()));
+    let name = clip.info.path.file_name().unwrap_or_default().to_string_lossy();
+    let frames = clip.frames();
+    let matrix = match facts.color.matrix {
+        kinora_frame::Matrix::Unspecified => {
+            format!("{} (by its size)", facts.color.resolved_matrix(facts.size.height))
+        }
+        matrix => matrix.to_string(),
+    };
+    console.say(&format!(
+        "{name}   {}  {fps}  {} frames  {}  {} {matrix}{}",
+        facts.size,
+        count(frames),
+        clock_time(clip.length()),
+        facts.source_format,
+        if facts.color.range == kinora_frame::ColorRange::Full {
+            " full range"
+        } else {
+            ""
+        },
+    ));
+    say_chosen(app, pipeline);
+    let mut audio = 0;
+    let mut subtitles = 0;
+    for stream in &clip.info.streams {
+        match stream.kind {
+            StreamKind::Audio { .. } => audio += 1,
+            StreamKind::Subtitle { .. } => subtitles += 1,
+            _ => {}
+        }
+    }
+    let mut copied = Vec::new();
+    if audio > 0 && encode.audio == Audio::Copy {
+        copied.push(format!("{audio} audio"));
+    }
+    if subtitles > 0 && encode.subtitles != Subtitles::None {
+        copied.push(format!("{subtitles} subtitles"));
+    }
+    let copied = if copied.is_empty() {
+        String::new()
+    } else {
+        format!("  + {} copied", copied.join(", "))
+    };
+    console.say(&format!(
+        "  output     {}  {size}{}{copied}",
+        output.display(),
+        encode
+            .codec
+            .as_ref()
+            .map_or_else(String::new, |codec| format!("  {codec}")),
+    ));
+    for note in &plan.notes {
+        console.say(&format!("  note       {note}"));
+    }
+    console.detail(&format!(
+        "  threads    {} of the network x {} at once",
+        place.threads / place.workers.max(1),
+        place.workers,
+    ));
+    let half = bytes(place.memory_bytes / 2);
+    console.detail(&format!(
+        "  memory     at most {half} for frames on their way and {half} for networks"
+    ));
+    if console.style() == ProgressStyle::Json {
+        let fields = json!({
+            "input": {
+                "path": clip.info.path.to_string_lossy(), "width": facts.size.width, "height": facts.size.height, "frames": frames,
+                "frames_exact": !clip.index.is_empty(), "fps": facts.frame_rate.map(Rational::to_f64),
+                "duration": clip.length().as_secs_f64(), "pixel_format": facts.source_format,
+            },
+            "output": {"path": output.to_string_lossy(), "width": size.width, "height": size.height, "codec": encode.codec},
+            "model": plan.model,
+            "chosen": chosen(pipeline),
+        });
+        console.event("plan", &fields);
+    }
+}
+
+/// A line a processor: what it loaded and where it runs.
+pub(crate) fn say_chosen(app: &App, pipeline: &Pipeline) {
+    let console = &app.console;
+    for node in pipeline.nodes() {
+        let facts = node.processor.chosen();
+        let words: Vec<String> = facts
+            .iter()
+            .filter(|(key, _)| *key != "note")
+            .map(|(_, value)| value.clone())
+            .collect();
+        if !words.is_empty() {
+            console.say(&format!("  {:<10} {}", node.id, words.join(", ")));
+        }
+        for (_, note) in facts.iter().filter(|(key, _)| *key == "note") {
+            console.say(&format!("  note       {note}"));
+        }
+    }
+}
+
+/// How a job ended: what was made, where the time went, and what the user should know.
+pub(crate) fn tell(app: &App, report: &Report, name: &str) {
+    let console = &app.console;
+    for note in &report.sink.notes {
+        console.warn("output.note", note, None);
+    }
+    if !report.faults.is_empty() {
+        let count = count(report.faults.len() as u64);
+        console.warn(
+            "frame.failed",
+            &format!("{count} frames failed and were stood in for"),
+            None,
+        );
+    }
+    if report.truncated {
+        console.warn(
+            "input.truncated",
+            "the input is cut off: this file holds what decoded",
+            None,
+        );
+    }
+    if console.style() == ProgressStyle::Json {
+        let fps = report.frames_out as f64 / report.seconds.max(1e-9);
+        console.event(
+            "done",
+            &json!({
+                "output": report.sink.path.to_string_lossy(), "frames": report.frames_out, "seconds": report.seconds, "fps": fps,
+                "bytes": report.sink.bytes, "duplicates": report.duplicates, "rejected": report.rejected, "exit": 0,
+            }),
+        );
+        return;
+    }
+    let wall = Duration::from_secs_f64(report.seconds.max(0.0));
+    console.say(&format!(
+        "{name}  {} frame{} in {} ({:.1} fps), {}",
+        count(report.frames_out),
+        if report.frames_out == 1 { "" } else { "s" },
+        clock_time(wall),
+        report.frames_out as f64 / report.seconds.max(1e-9),
+        bytes(report.sink.bytes),
+    ));
+    if let Some(slowest) = report.lanes.iter().find(|lane| lane.name == report.bottleneck) {
+        console.say(&format!(
+            "  slowest    {}, {:.0} % busy; predicted wall {}, measured {}",
+            slowest.name,
+            slowest.utilisation * 100.0,
+            clock_time(Duration::from_secs_f64(report.predicted_seconds.max(0.0))),
+            clock_time(wall),
+        ));
+    }
+    if report.duplicates > 0 {
+        let share = report.duplicates as f64 / report.frames_out.max(1) as f64 * 100.0;
+        console.say(&format!(
+            "  skipped    {} exact duplicates ({share:.1} %)",
+            count(report.duplicates)
+        ));
+    }
+    if report.rejected > 0 {
+        console.say(&format!(
+            "  rejected   {} frames, each stood for by the last kept one",
+            count(report.rejected)
+        ));
+    }
+}
+
+/// A report file that was opened before the work, so that hours of it do not end in a place nobody can write to.
+pub(crate) struct ReportFile(PartFile);
+
+impl ReportFile {
+    pub(crate) fn open(path: Option<&Path>) -> Result<Option<Self>, Failure> {
+        path.map(|path| Ok(Self(PartFile::create(path, true)?))).transpose()
+    }
+
+    /// Writes what the engine measured, and what the job was.
+    pub(crate) fn write(
+        self,
+        report: &Report,
+        plan: &JobPlan,
+        pipeline: &Pipeline,
+        input: Json,
+    ) -> Result<(), Failure> {
+        let mut whole = serde_json::to_value(report).unwrap_or_default();
+        if let Json::Object(fields) = &mut whole {
+            fields.insert("version".to_owned(), env!("CARGO_PKG_VERSION").into());
+            fields.insert("input".to_owned(), input);
+            let output = json!({"path": report.sink.path.to_string_lossy(), "bytes": report.sink.bytes});
+            fields.insert("output".to_owned(), output);
+            fields.insert("model".to_owned(), json!(plan.model));
+            fields.insert("pipeline".to_owned(), plan.json());
+            fields.insert("chosen".to_owned(), Json::Object(chosen(pipeline)));
+        }
+        let text = serde_json::to_string_pretty(&whole).unwrap_or_default() + "\n";
+        std::fs::write(self.0.path(), text).map_err(|error| {
+            let full = error.kind() == std::io::ErrorKind::StorageFull;
+            let code = if full { "disk.full" } else { "output.unwritable" };
+            let report = self.0.target().display();
+            Failure::new(code, format!("the report {report} cannot be written")).cause(error.to_string())
+        })?;
+        self.0.commit()?;
+        Ok(())
+    }
+}
