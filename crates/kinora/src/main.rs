@@ -23,6 +23,7 @@ use show::Console;
     reason = "the command is the outermost loop: it owns the clock"
 )]
 fn main() -> ExitCode {
+    keep_the_runtime_silent();
     let began = Instant::now();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -55,4 +56,14 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit())
         }
     }
+}
+
+/// ONNX Runtime reports its use over the network, whatever the API is told, unless this variable is set.
+#[allow(
+    unsafe_code,
+    reason = "the variable must be there before the library is loaded, and only a process can set it"
+)]
+fn keep_the_runtime_silent() {
+    // SAFETY: called first in `main`, while no other thread exists that could read the environment.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }

@@ -228,3 +228,23 @@ fn odd_sizes_fractions_and_strength_work() {
         assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), size, "{args:?}");
     }
 }
+
+#[test]
+fn the_runtime_keeps_no_record_of_its_use() {
+    if network("waifu2x-photo-x2").is_none() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    make(
+        home,
+        &["-f", "lavfi", "-i", "testsrc2=size=64x48", "-frames:v", "2", "a.mkv"],
+    );
+    let ran = run(
+        home,
+        ["--offline", "upscale", "a.mkv", "b.mkv", "--model", "waifu2x-photo-x2"],
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    // Where ONNX Runtime may report its use, it first makes a database of events here.
+    assert!(!home.join(".cache/Microsoft").exists());
+}
