@@ -15,6 +15,10 @@ use crossterm::{
     terminal::{disable_raw_mode, enable_raw_mode},
 };
 use kinora_engine::Control;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
     iterator::{Handle, Signals},
@@ -86,10 +90,32 @@ impl Drop for Steering {
     }
 }
 
+/// Waits a moment for a key; false once the terminal is closed.
+fn wait_for_terminal() -> bool {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    // The wait bounds how long the end of a job waits for this thread.
+    let wait = Timespec {
+        tv_sec: 0,
+        tv_nsec: 50_000_000,
+    };
+    match rustix::event::poll(&mut fds, Some(&wait)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(_) => return false,
+    }
+    !fds[0]
+        .revents()
+        .intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+}
+
 fn listen(control: &Control, console: &Console, ended: &AtomicBool) {
     while !ended.load(Ordering::Relaxed) {
-        // The wait bounds how long the end of a job waits for this thread.
-        match poll(Duration::from_millis(50)) {
+        if !wait_for_terminal() {
+            // Nobody is left to see the job or to stop it; crossterm would read a closed terminal without end.
+            control.stop();
+            return;
+        }
+        match poll(Duration::ZERO) {
             Ok(true) => {}
             Ok(false) => continue,
             // The terminal is gone: there is nobody to listen to.

@@ -1,11 +1,15 @@
 //! Signals steer a job: stop leaves nothing half-written, pause changes nothing.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader, Read},
     process::{Child, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 use serde_json::Value as Json;
 
 use crate::command::{clip, frame_hashes, kinora};
@@ -130,5 +134,41 @@ fn t39_a_killed_encoder_ends_the_job_with_its_words() {
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{stderr}");
     assert!(stderr.contains("error[tool."), "{stderr}");
+    assert!(!home.join("out.mkv").exists());
+}
+
+#[test]
+fn a_closed_terminal_stops_the_job() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 96);
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+    let theirs = File::options().read(true).write(true).open(name).unwrap();
+    let mut command = kinora(home);
+    command
+        .env("TERM", "xterm")
+        .args(["run", "a.mp4", "out.mkv", "-p", "device_stub"]);
+    command.args(["--set", "device_stub.ms=25", "--codec", "ffv1"]);
+    let mut child = command
+        .stdin(theirs.try_clone().unwrap())
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(theirs)
+        .spawn()
+        .unwrap();
+    // The command keeps its copies of the terminal's end: without them this one would stay open.
+    drop(command);
+    let mut ours = File::from(ours);
+    let mut shown = String::new();
+    let mut part = [0; 4096];
+    while !shown.contains('%') {
+        let read = ours.read(&mut part).unwrap();
+        assert!(read > 0, "{shown}");
+        shown.push_str(&String::from_utf8_lossy(&part[..read]));
+    }
+    drop(ours);
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{shown}");
     assert!(!home.join("out.mkv").exists());
 }
