@@ -61,6 +61,7 @@ fn main() -> ExitCode {
 /// ONNX Runtime reports its use over the network, whatever the API is told, unless this variable is set.
 #[allow(
     unsafe_code,
+    clippy::disallowed_methods,
     reason = "the variable must be there before the library is loaded, and only a process can set it"
 )]
 fn keep_the_runtime_silent() {

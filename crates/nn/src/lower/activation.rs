@@ -45,9 +45,9 @@ pub(super) fn activate(g: &mut Graph<'_>, activation: Activation, x: String, out
 
 /// Leaky ReLU with a slope for each channel.
 ///
-/// The CPU provider has no blocked-layout kernel for PRelu, so every PRelu costs two reorders. Where no slope exceeds 1,
-/// `prelu(x) = x + relu((slope - 1) * x)`, which is a depthwise 1x1 convolution that stays in the blocked layout; where
-/// all slopes are one number it is LeakyRelu.
+/// The CPU provider has no blocked-layout kernel for PRelu, so every PRelu costs two reorders.
+/// `prelu(x) = x + (1 - slope) * relu(-x)` holds for any slope, and its two products are depthwise 1x1 convolutions that
+/// stay in the blocked layout; where all slopes are one number it is LeakyRelu.
 pub(super) fn prelu(g: &mut Graph<'_>, slopes: &Weight, x: String, shape: &[Dim], out: &str) -> Result<()> {
     let values = slopes.values();
     let channels = shape.get(1).and_then(Dim::known).unwrap_or(values.len());
