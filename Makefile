@@ -61,11 +61,13 @@ docs: ## the API documentation, into target/doc
 
 bench: ## the figures of docs/benchmarks.md, or those that BENCH names (BENCH="overlap memory")
 	@$(MAKE) fetch-test-models
+	cargo build --profile ci --locked -p kinora-models --example bench_image_model
 	python3 scripts/bench/bench.py $(BENCH)
 
 bench-peers: ## the reference job beside other programs, which it installs (about 3 GB)
 	@$(MAKE) fetch-test-models
 	bash scripts/bench/setup_peers.sh
+	cargo build --profile ci --locked -p kinora-models --example bench_image_model
 	python3 scripts/bench/bench.py network reference
 
 bench-gpu: ## the figures that need a GPU
