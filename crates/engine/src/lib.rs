@@ -15,6 +15,7 @@ mod progress;
 mod queue;
 mod report;
 mod results;
+mod run;
 mod source;
 mod stills;
 

@@ -1,0 +1,525 @@
+//! One run of a job: five lanes, the queues between them, and how they end.
+
+mod advance;
+mod readings;
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use kinora_frame::{Frame, FrameIndex, Image, SideData, Timestamp};
+use kinora_pipeline::{Context, Meter, Order, Plan, StepKind, StreamId, StreamInfo, Verdict};
+
+use crate::{
+    Completeness, Control, Decision, Dedupe, DedupeMode, DedupeWindow, EngineError, Event, Events, FrameFault,
+    FrameSink, FrameSource, Halt, JobState, Limits, OfflineJob, OnFrameError, Pop, Progress, Queue, Report,
+    control::Hooks,
+    lanes::{Busy, Clock, Credits, Failure, spawn},
+    results::{Outcome, Results},
+};
+
+/// Bytes of results that are kept for frames that may turn out to be duplicates.
+const DEDUPE_BYTES: usize = 32 << 20;
+/// Shortest time between two progress events.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// A frame without its pixels, in the order of the output.
+struct Slot {
+    index: FrameIndex,
+    pts: Timestamp,
+    duration: Option<Timestamp>,
+    key: bool,
+    side_data: Arc<SideData>,
+    /// The frame whose result this one shows.
+    shows: FrameIndex,
+    /// The oldest frame that a later one may still show.
+    oldest: FrameIndex,
+}
+
+struct Work {
+    context: Context,
+    /// Kept only where a policy may need it.
+    source: Option<Image>,
+}
+
+/// A frame on its way, or what already became of it.
+enum Flight {
+    Work(Box<Work>),
+    Done(FrameIndex, Outcome),
+}
+
+pub(crate) struct Run<'a> {
+    job: &'a OfflineJob,
+    plan: Arc<Plan>,
+    ranges: [Range<usize>; 3],
+    info: StreamInfo,
+    clock: Clock,
+    events: Events,
+    decoded: Arc<Queue<Frame>>,
+    slots: Arc<Queue<Slot>>,
+    prepared: Arc<Queue<Flight>>,
+    computed: Arc<Queue<Flight>>,
+    results: Arc<Results>,
+    credits: Arc<Credits>,
+    busy: [Busy; 5],
+    meters: Mutex<Vec<Meter>>,
+    faults: Mutex<Vec<FrameFault>>,
+    frames_in: AtomicU64,
+    encoded: AtomicU64,
+    rejected: AtomicU64,
+    /// Nanoseconds that the job has been paused.
+    paused: AtomicU64,
+    network_left: AtomicU64,
+    finish_left: AtomicU64,
+    dedupe: DedupeMode,
+    window: usize,
+    planned: (u64, bool),
+}
+
+const LANES: [&str; 5] = ["decode", "prepare", "network", "finish", "encode"];
+
+/// Steps before the first node, the nodes, steps after the last one. A lane each, so that conversions of one frame
+/// overlap with the network of another.
+fn split(plan: &Plan) -> [Range<usize>; 3] {
+    let is_node = |step: &kinora_pipeline::Step| matches!(step.kind, StepKind::Node(_));
+    let end = plan.steps.len();
+    let first = plan.steps.iter().position(is_node).unwrap_or(end);
+    let last = plan.steps.iter().rposition(is_node).map_or(end, |at| at + 1);
+    [0..first, first..last, last..end]
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        job: &'a OfflineJob,
+        plan: Arc<Plan>,
+        source: &dyn FrameSource,
+        clock: &Clock,
+        events: &Events,
+    ) -> Result<Self, EngineError> {
+        let workers = if plan.order == Order::InOrder {
+            1
+        } else {
+            job.workers.max(1)
+        };
+        let finishers = job.finishers.max(1);
+        let batch = job.batch.clamp(1, plan.batch_max.max(1));
+        let input_bytes = plan.input.layout.bytes(plan.input.size)?;
+        let output_bytes = plan.output.layout.bytes(plan.output.size)?;
+        let memory = usize::try_from(job.memory_bytes).unwrap_or(usize::MAX);
+        // A quarter of the memory each for: decoded frames, frames ready for the network, its results, finished frames.
+        let share = (memory / 4).max(1);
+        let limits = |frames: usize| Limits { frames, bytes: share };
+        let held = job
+            .pipeline
+            .nodes()
+            .iter()
+            .map(|node| node.processor.descriptor().lookahead as usize)
+            .sum::<usize>();
+        let least = workers * batch + finishers + 1 + held;
+        let credits = (share / output_bytes.max(1)).clamp(least, 2 * workers * batch + finishers + 8 + held);
+        let dedupe = job.effective_dedupe(&plan);
+        let by_bytes = DEDUPE_BYTES / output_bytes.max(input_bytes).max(1);
+        Ok(Self {
+            ranges: split(&plan),
+            info: StreamInfo {
+                id: StreamId(0),
+                image: plan.input,
+                frame_rate: source.frame_rate(),
+            },
+            clock: Arc::clone(clock),
+            events: Arc::clone(events),
+            decoded: Arc::new(Queue::new(limits(8), 1)),
+            slots: Arc::new(Queue::new(
+                Limits {
+                    frames: 4096,
+                    bytes: usize::MAX,
+                },
+                1,
+            )),
+            prepared: Arc::new(Queue::new(limits((2 * workers * batch).max(2)), 1)),
+            computed: Arc::new(Queue::new(limits(finishers + 1), workers)),
+            results: Arc::default(),
+            credits: Arc::new(Credits::new(credits)),
+            busy: Default::default(),
+            meters: Mutex::new(vec![Meter::default(); plan.steps.len()]),
+            faults: Mutex::default(),
+            frames_in: AtomicU64::new(0),
+            encoded: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            paused: AtomicU64::new(0),
+            network_left: AtomicU64::new(workers as u64),
+            finish_left: AtomicU64::new(finishers as u64),
+            dedupe,
+            window: by_bytes.clamp(1, 32),
+            planned: source.planned(),
+            plan,
+            job,
+        })
+    }
+
+    pub(crate) fn execute(
+        &self,
+        source: Box<dyn FrameSource>,
+        sink: Box<dyn FrameSink>,
+        control: &Control,
+    ) -> Result<Report, EngineError> {
+        let began = (self.clock)();
+        let halts = [source.halt(), sink.halt()];
+        let cancel = self.canceller(&halts);
+        let failure = Failure::new(Arc::clone(&cancel));
+        control.install(Hooks {
+            stop: halts.first().cloned(),
+            abort: Some(cancel),
+        });
+        let workers = self.network_left.load(Ordering::Relaxed);
+        let finishers = self.finish_left.load(Ordering::Relaxed);
+        let path = source.path();
+        let keeps = sink.keeps_pieces();
+        let mut ended = None;
+        let mut encoded = None;
+        {
+            let (failure, ended, encoded) = (&failure, &mut ended, &mut encoded);
+            thread::scope(|scope| {
+                spawn(scope, "decode", failure, move || {
+                    let end = self.decode(source, control)?;
+                    // What is in flight is only worth finishing for a sink that keeps it.
+                    if end.is_none() && !keeps && control.state() == JobState::Stopping {
+                        return Err(EngineError::Stopped { frames: 0, kept: false });
+                    }
+                    *ended = Some(end);
+                    Ok(())
+                });
+                spawn(scope, "prepare", failure, || self.prepare());
+                for _ in 0..workers {
+                    spawn(scope, "network", failure, || self.network(control));
+                }
+                for _ in 0..finishers {
+                    spawn(scope, "finish", failure, || self.finish_frames());
+                }
+                spawn(scope, "encode", failure, move || {
+                    *encoded = Some(self.encode(sink)?);
+                    Ok(())
+                });
+            });
+        }
+        let taken = self.frames_in.load(Ordering::Relaxed);
+        let done = encoded
+            .as_ref()
+            .map_or(0, |(_, progress): &(_, Progress)| progress.done());
+        let stopped = || EngineError::Stopped {
+            frames: done,
+            kept: keeps && done > 0,
+        };
+        if let Some(error) = failure.take() {
+            // What an abort itself causes is no news; everything else is, whatever the user asked for meanwhile.
+            return Err(match (control.state(), error) {
+                (JobState::Aborting, _) | (_, EngineError::Stopped { .. }) => stopped(),
+                (_, error) => error,
+            });
+        }
+        let (Some(ended), Some((sink, mut progress))) = (ended, encoded) else {
+            return Err(stopped());
+        };
+        // A stop that came after the last frame loses nothing by finishing.
+        let Some(completeness) = ended.filter(|_| control.state() != JobState::Aborting) else {
+            return Err(stopped());
+        };
+        if taken == 0 {
+            return Err(EngineError::NoFrames { path });
+        }
+        let truncated = completeness != Completeness::Whole;
+        if let Completeness::Truncated { expected, at, total } = completeness
+            && !self.job.salvage
+        {
+            return Err(EngineError::Truncated {
+                path,
+                at,
+                total,
+                frames: taken,
+                expected,
+            });
+        }
+        if progress.done() != taken {
+            return Err(EngineError::Count {
+                taken,
+                given: progress.done(),
+                planned: self.planned.0,
+            });
+        }
+        // The encoder may take minutes to its end: only an abort cuts it short.
+        let halt = sink.halt();
+        control.install(Hooks {
+            stop: None,
+            abort: Some(halt),
+        });
+        let finished = self.busy[4].during(&self.clock, || sink.finish());
+        control.install(Hooks::default());
+        let sink = match finished {
+            Err(_) if control.state() == JobState::Aborting => return Err(stopped()),
+            finished => finished?,
+        };
+        progress.complete();
+        let snapshot = progress.snapshot((self.clock)());
+        (self.events)(Event::Progress {
+            snapshot,
+            lanes: Vec::new(),
+        });
+        let wall = (self.clock)().saturating_sub(began);
+        Ok(self.report(&snapshot, sink, truncated, wall))
+    }
+
+    fn canceller(&self, halts: &[Halt; 2]) -> Halt {
+        let decoded = Arc::clone(&self.decoded);
+        let slots = Arc::clone(&self.slots);
+        let prepared = Arc::clone(&self.prepared);
+        let computed = Arc::clone(&self.computed);
+        let results = Arc::clone(&self.results);
+        let credits = Arc::clone(&self.credits);
+        let halts = halts.clone();
+        let pipeline = Arc::clone(&self.job.pipeline);
+        Arc::new(move || {
+            decoded.cancel();
+            slots.cancel();
+            prepared.cancel();
+            computed.cancel();
+            results.cancel();
+            credits.cancel();
+            for node in pipeline.nodes() {
+                node.processor.cancel();
+            }
+            for halt in &halts {
+                halt();
+            }
+        })
+    }
+
+    /// Lane 1: reads frames. `None` when the job was stopped before the source's own end.
+    fn decode(&self, mut source: Box<dyn FrameSource>, control: &Control) -> Result<Option<Completeness>, EngineError> {
+        let bytes = self.plan.input.layout.bytes(self.plan.input.size)?;
+        loop {
+            if control.gate() != JobState::Running {
+                self.decoded.close();
+                return Ok(None);
+            }
+            let next = self.busy[0].during(&self.clock, || source.next_frame());
+            match next {
+                Ok(Some(frame)) => {
+                    self.frames_in.fetch_add(1, Ordering::Relaxed);
+                    if !self.decoded.push(frame, bytes) {
+                        return Ok(None);
+                    }
+                }
+                Ok(None) => {
+                    self.decoded.close();
+                    for (code, message) in source.notes() {
+                        (self.events)(Event::Warning { code, message });
+                    }
+                    return Ok(Some(source.completeness()));
+                }
+                // A source that was halted to stop the job says so by an error.
+                Err(_) if control.state() == JobState::Stopping => {
+                    self.decoded.close();
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Lane 2: duplicate test, then the steps before the network. The one owner of order.
+    fn prepare(&self) -> Result<(), EngineError> {
+        let mut runner = self.runner(0)?;
+        let mut dedupe = Dedupe::new(self.dedupe, DedupeWindow { frames: self.window });
+        let snapshot = self.job.pipeline.snapshot();
+        let mut is_first = true;
+        loop {
+            let frame = match self.decoded.pop() {
+                Pop::Item(frame) => frame,
+                Pop::End => break,
+                Pop::Cancelled => return Ok(()),
+            };
+            let decision = self.busy[1].during(&self.clock, || dedupe.decide(frame.index, &frame.image))?;
+            let shows = match decision {
+                Decision::Process => frame.index,
+                Decision::SameAs(earlier) => earlier,
+            };
+            let slot = Slot {
+                index: frame.index,
+                pts: frame.pts,
+                duration: frame.duration,
+                key: frame.key,
+                side_data: Arc::clone(&frame.side_data),
+                shows,
+                oldest: dedupe.oldest().unwrap_or(frame.index).min(shows),
+            };
+            let is_new = decision == Decision::Process;
+            if (is_new && !self.credits.take()) || !self.slots.push(slot, 0) {
+                return Ok(());
+            }
+            if is_new {
+                // The first frame has no output before it that could be repeated.
+                let keep = match self.job.on_frame_error {
+                    OnFrameError::Fail => false,
+                    OnFrameError::Source => true,
+                    OnFrameError::Repeat => is_first,
+                };
+                let source = keep.then(|| frame.image.clone());
+                let mut context = Context::new(frame, Arc::clone(&snapshot));
+                context.must_pass = is_first;
+                is_first = false;
+                let work = Work { context, source };
+                let flights = self.busy[1].during(&self.clock, || {
+                    self.advance(&mut runner, vec![Flight::Work(Box::new(work))])
+                })?;
+                for flight in flights {
+                    if !self.send(&self.prepared, flight) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        self.keep_meters(&runner);
+        self.slots.close();
+        self.prepared.close();
+        Ok(())
+    }
+
+    /// Lane 3: the nodes, in batches.
+    fn network(&self, control: &Control) -> Result<(), EngineError> {
+        let mut runner = self.runner(1)?;
+        let most = self.job.batch.clamp(1, self.plan.batch_max.max(1));
+        loop {
+            let first = match self.prepared.pop() {
+                Pop::Item(first) => first,
+                Pop::End => break,
+                Pop::Cancelled => return Ok(()),
+            };
+            let mut batch = vec![first];
+            while batch.len() < most
+                && let Some(more) = self.prepared.try_pop()
+            {
+                batch.push(more);
+            }
+            let waits_from = (self.clock)();
+            if control.gate() == JobState::Aborting {
+                return Ok(());
+            }
+            let waited = (self.clock)().saturating_sub(waits_from);
+            // Workers wait side by side: the longest wait is the pause.
+            let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+            if waited > 1_000_000 {
+                self.paused.fetch_add(
+                    waited / self.network_left.load(Ordering::Relaxed).max(1),
+                    Ordering::Relaxed,
+                );
+            }
+            let flights = self.busy[2].during(&self.clock, || self.advance(&mut runner, batch))?;
+            for flight in flights {
+                if !self.send(&self.computed, flight) {
+                    return Ok(());
+                }
+            }
+        }
+        let clock = Arc::clone(&self.clock);
+        let held = runner
+            .finish(&move || clock())
+            .map_err(|error| self.at_frame(error, None))?;
+        for context in held {
+            if !self.send(&self.computed, Flight::Work(Box::new(Work { context, source: None }))) {
+                return Ok(());
+            }
+        }
+        self.keep_meters(&runner);
+        self.computed.close();
+        Ok(())
+    }
+
+    /// Lane 4: the steps after the network.
+    fn finish_frames(&self) -> Result<(), EngineError> {
+        let mut runner = self.runner(2)?;
+        loop {
+            let flight = match self.computed.pop() {
+                Pop::Item(flight) => flight,
+                Pop::End => break,
+                Pop::Cancelled => return Ok(()),
+            };
+            let flights = self.busy[3].during(&self.clock, || self.advance(&mut runner, vec![flight]))?;
+            for flight in flights {
+                match flight {
+                    Flight::Done(index, outcome) => self.results.put(index, outcome),
+                    Flight::Work(work) => {
+                        let index = work.context.frame.index;
+                        let outcome = match work.context.verdict {
+                            Verdict::Keep => Outcome::Image(work.context.frame.image),
+                            Verdict::Reject(reason) => {
+                                self.rejected.fetch_add(1, Ordering::Relaxed);
+                                Outcome::Repeat(reason)
+                            }
+                        };
+                        self.results.put(index, outcome);
+                    }
+                }
+            }
+        }
+        self.keep_meters(&runner);
+        if self.finish_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.results.finish();
+        }
+        Ok(())
+    }
+
+    /// Lane 5: writes frames in order, each with its own time.
+    fn encode(&self, mut sink: Box<dyn FrameSink>) -> Result<(Box<dyn FrameSink>, Progress), EngineError> {
+        let mut progress = Progress::new(self.planned.0, self.planned.1, (self.clock)());
+        let mut last: Option<Image> = None;
+        let mut shown_at = (self.clock)();
+        let mut busy_before = self.busy_now();
+        while let Pop::Item(slot) = self.slots.pop() {
+            let Some(outcome) = self.results.wait(slot.shows) else {
+                break;
+            };
+            let image = match (outcome, last.take()) {
+                (Outcome::Image(image), _) | (Outcome::Repeat(_), Some(image)) => image,
+                (Outcome::Repeat(reason), None) => return Err(EngineError::Rejected { reason }),
+            };
+            let frame = Frame {
+                image,
+                pts: slot.pts,
+                duration: slot.duration,
+                index: slot.index,
+                key: slot.key,
+                side_data: slot.side_data,
+            };
+            self.busy[4].during(&self.clock, || sink.write(&frame))?;
+            last = Some(frame.image);
+            self.results.forget_before(if self.dedupe == DedupeMode::Off {
+                slot.index + 1
+            } else {
+                slot.oldest
+            });
+            if slot.shows == slot.index {
+                self.credits.give();
+            }
+            let now = (self.clock)();
+            self.encoded.fetch_add(1, Ordering::Relaxed);
+            progress.paused(Duration::from_nanos(self.paused.load(Ordering::Relaxed)));
+            progress.encoded(slot.shows != slot.index, now);
+            if now.saturating_sub(shown_at) >= PROGRESS_EVERY {
+                let lanes = self.readings(now.saturating_sub(shown_at), &busy_before);
+                busy_before = self.busy_now();
+                shown_at = now;
+                (self.events)(Event::Progress {
+                    snapshot: progress.snapshot(now),
+                    lanes,
+                });
+            }
+        }
+        Ok((sink, progress))
+    }
+}
