@@ -355,6 +355,11 @@ pub(crate) fn check_output(output: &Path, input: &Path, overwrite: bool) -> Resu
                 .hint("--overwrite replaces it, --output NAME writes elsewhere"),
         );
     }
+    check_parent(output)
+}
+
+/// The folder that an output goes into must be there.
+pub(crate) fn check_parent(output: &Path) -> Result<(), Failure> {
     let folder = output
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -12,7 +12,7 @@ use kinora_pipeline::Accepts;
 use serde_json::json;
 
 use super::{
-    job::{JobPlan, JobSettings, check_output, execute, load_pipeline, offline_job},
+    job::{JobPlan, JobSettings, check_output, check_parent, execute, load_pipeline, offline_job},
     output_name::{NameParts, default_output},
     place::Place,
     telling::{ReportFile, chosen, say_chosen, tell},
@@ -245,17 +245,7 @@ fn targets(
         .map(|file| folder.join(file.file_name().unwrap_or_default()))
         .collect();
     // The folder is made later; its parent must be there now.
-    let parent = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if !parent.is_dir() {
-        return Err(Failure::new(
-            "output.folder",
-            format!("the folder {} does not exist", parent.display()),
-        )
-        .hint("make it first, or --output NAME writes elsewhere"));
-    }
+    check_parent(&folder)?;
     Ok((folder, targets))
 }
 
