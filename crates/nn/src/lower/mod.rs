@@ -8,11 +8,13 @@ mod graph;
 mod ops;
 mod proto;
 mod resize;
+mod shortcut;
 
 use std::path::PathBuf;
 
 use graph::Graph;
 use proto::{ElemType, Side};
+use shortcut::Shortcuts;
 
 use crate::dim::Dim;
 use crate::error::{NnError, Result};
@@ -68,8 +70,11 @@ pub fn lower(net: &Net, form: Form) -> Result<Lowered> {
     for (name, v) in &net.inputs {
         graph.declare_input(name, *v);
     }
+    let shortcuts = Shortcuts::find(net);
     for node in &net.nodes {
-        ops::lower_node(&mut graph, node)?;
+        if !shortcuts.lower(&mut graph, node)? {
+            ops::lower_node(&mut graph, node)?;
+        }
     }
     graph.finish(net)
 }

@@ -3,6 +3,7 @@
 use kinora_nn::{
     Activation, BinaryOp, Conv, ConvTranspose, DType, Executable, Form, Interpolation, LoadOptions, Net, NetBuilder,
     Op, Operand, PadMode, PoolKind, ReshapeDim, ResizeTo, Result, Runtime, Scale, ShuffleOrder, Sides, Value, Weight,
+    lower,
 };
 
 use crate::support::{distance, net, noise, on_cpu, picture_shape, run, runtime};
@@ -206,6 +207,84 @@ fn pixels_and_channels_change_places() {
         },
         &|b, x| b.pixel_unshuffle(x, 2),
     );
+}
+
+#[test]
+fn an_enlarged_picture_is_added_before_the_shuffle() {
+    let Some(runtime) = runtime() else { return };
+    let twice = [ResizeTo::Scale(Scale { num: 2, den: 1 }); 2];
+    for order in [ShuffleOrder::ChannelsOutermost, ShuffleOrder::ChannelsInnermost] {
+        let reference = |x: &[f32]| {
+            let mut out = Vec::new();
+            for n in 0..2 {
+                for c in 0..4 {
+                    for i in 0..16 * 24 {
+                        let (y, column) = (i / 24, i % 24);
+                        let phase = y % 2 * 2 + column % 2;
+                        // Sixteen channels of the shuffle: the picture by 1, 2, 3 and 4.
+                        let from = match order {
+                            ShuffleOrder::ChannelsOutermost => c * 4 + phase,
+                            ShuffleOrder::ChannelsInnermost => phase * 4 + c,
+                        };
+                        let packed = at(x, n, from % 4, y / 2, column / 2) * (from / 4 + 1) as f32;
+                        out.push(packed + at(x, n, c, y / 2, column / 2));
+                    }
+                }
+            }
+            out
+        };
+        for swapped in [false, true] {
+            let build = |b: &mut NetBuilder, x: Value| -> Result<[Value; 3]> {
+                let mut parts = vec![x];
+                for by in [2.0, 3.0, 4.0] {
+                    parts.push(b.binary(BinaryOp::Mul, x, Operand::Scalar(by))?);
+                }
+                let packed = b.concat(&parts, 1)?;
+                let shuffled = b.push(Op::PixelShuffle { factor: 2, order }, &[packed])?;
+                let enlarged = b.resize(x, Interpolation::Nearest, twice)?;
+                let (left, right) = if swapped {
+                    (enlarged, shuffled)
+                } else {
+                    (shuffled, enlarged)
+                };
+                Ok([
+                    b.binary(BinaryOp::Add, left, Operand::Value(right))?,
+                    shuffled,
+                    enlarged,
+                ])
+            };
+            let label = format!("sum before a shuffle {order:?}, swapped {swapped}");
+            check(&runtime, &label, &reference, &|b, x| Ok(build(b, x)?[0]));
+            let sum = lower(&net(SHAPE[1], |b, x| Ok(build(b, x)?[0])), Form::Plain).unwrap();
+            assert!(
+                !contains(&sum.bytes, "Resize"),
+                "{label}: the picture is still enlarged"
+            );
+            // What somebody else needs too is still made.
+            for other in [1, 2] {
+                check(
+                    &runtime,
+                    &format!("{label}, with part {other} used twice"),
+                    &|x| {
+                        let sum = reference(x);
+                        let part = sum.iter().enumerate().map(|(i, s)| {
+                            let enlarged = at(x, i / 1536, i / 384 % 4, i % 384 / 24 / 2, i % 24 / 2);
+                            if other == 1 { s - enlarged } else { enlarged }
+                        });
+                        sum.iter().zip(part).map(|(s, p)| s.max(p)).collect()
+                    },
+                    &|b, x| {
+                        let made = build(b, x)?;
+                        b.binary(BinaryOp::Max, made[0], Operand::Value(made[other]))
+                    },
+                );
+            }
+        }
+    }
+}
+
+fn contains(bytes: &[u8], word: &str) -> bool {
+    bytes.windows(word.len()).any(|w| w == word.as_bytes())
 }
 
 /// The bicubic kernel with a = -0.75.

@@ -1,0 +1,124 @@
+//! `pixel_shuffle(p) + nearest(x)`, the last step of many enlarging networks, with the sum before the shuffle.
+//!
+//! Every pixel of `x` goes to the `r * r` channels of `p` that become its pixels: a convolution of one pixel, which
+//! runtimes fuse with the sum. The same numbers are added, so the result is the same; two passes over the enlarged
+//! picture are saved.
+
+use std::collections::{HashMap, HashSet};
+
+use super::graph::Graph;
+use super::proto::Attribute::{Int, Ints, Text};
+use crate::Dim;
+use crate::error::Result;
+use crate::net::{Net, Node};
+use crate::op::{BinaryOp, Interpolation, Op, ResizeTo, Scale, ShuffleOrder, Value};
+
+/// The sums that are taken before the shuffle, and the nodes that they make needless.
+#[derive(Default)]
+pub(super) struct Shortcuts {
+    sums: HashMap<Value, Shortcut>,
+    needless: HashSet<Value>,
+}
+
+#[derive(Clone, Copy)]
+struct Shortcut {
+    picture: Value,
+    channels: usize,
+    packed: Value,
+    factor: usize,
+    order: ShuffleOrder,
+}
+
+impl Shortcuts {
+    /// Finds them: both operands are used by the sum alone, and are no output of the network.
+    pub(super) fn find(net: &Net) -> Self {
+        let mut uses: HashMap<Value, usize> = HashMap::new();
+        let outputs = net.outputs.iter().map(|(_, v)| v);
+        for v in net.nodes.iter().flat_map(|n| &n.inputs).chain(outputs) {
+            *uses.entry(*v).or_default() += 1;
+        }
+        let makers: HashMap<Value, &Node> = net
+            .nodes
+            .iter()
+            .flat_map(|n| n.outputs.iter().map(move |v| (*v, n)))
+            .collect();
+        let mut found = Self::default();
+        for sum in &net.nodes {
+            let (Op::Binary(BinaryOp::Add, None), [a, b], [out]) = (&sum.op, &*sum.inputs, &*sum.outputs) else {
+                continue;
+            };
+            let either = [(a, b), (b, a)];
+            let shortcut = either
+                .iter()
+                .filter(|pair| uses.get(pair.0) == Some(&1) && uses.get(pair.1) == Some(&1))
+                .find_map(|(shuffled, enlarged)| shortcut(net, makers.get(*shuffled)?, makers.get(*enlarged)?));
+            if let Some(shortcut) = shortcut {
+                found.sums.insert(*out, shortcut);
+                found.needless.extend([*a, *b]);
+            }
+        }
+        found
+    }
+
+    /// Lowers a node that belongs to a shortcut; `false` for others.
+    pub(super) fn lower(&self, g: &mut Graph<'_>, node: &Node) -> Result<bool> {
+        let [out] = &*node.outputs else { return Ok(false) };
+        if self.needless.contains(out) {
+            return Ok(true);
+        }
+        let Some(s) = self.sums.get(out) else { return Ok(false) };
+        let area = s.factor * s.factor;
+        let rows = s.channels * area;
+        let mut kernel = vec![0.0; rows * s.channels];
+        for row in 0..rows {
+            let channel = match s.order {
+                ShuffleOrder::ChannelsOutermost => row / area,
+                ShuffleOrder::ChannelsInnermost => row % s.channels,
+            };
+            kernel[row * s.channels + channel] = 1.0;
+        }
+        let (name, mode) = match s.order {
+            ShuffleOrder::ChannelsOutermost => ("spread", "CRD"),
+            ShuffleOrder::ChannelsInnermost => ("tiled", "DCR"),
+        };
+        let kernel = g.derived(
+            &format!("{name}_{}_{}", s.channels, s.factor),
+            &[rows, s.channels, 1, 1],
+            &kernel,
+        )?;
+        let (picture, packed, out) = (g.name(s.picture), g.name(s.packed), g.name(*out));
+        let spread = g.node("Conv", &[picture, kernel], &[("kernel_shape", Ints(vec![1, 1]))]);
+        let sum = g.node("Add", &[packed, spread], &[]);
+        let attributes = [("blocksize", Int(s.factor as i64)), ("mode", Text(mode))];
+        g.node_to("DepthToSpace", &[sum], &out, &attributes);
+        Ok(true)
+    }
+}
+
+fn shortcut(net: &Net, shuffle: &Node, enlarge: &Node) -> Option<Shortcut> {
+    let Op::PixelShuffle { factor, order } = shuffle.op else {
+        return None;
+    };
+    let whole = ResizeTo::Scale(Scale { num: factor, den: 1 });
+    match enlarge.op {
+        Op::Resize {
+            mode: Interpolation::Nearest,
+            to,
+            ..
+        } if to == [whole, whole] => {}
+        _ => return None,
+    }
+    let (picture, packed) = (*enlarge.inputs.first()?, *shuffle.inputs.first()?);
+    let (picture_shape, packed_shape) = (&net.types[picture.0].shape, &net.types[packed.0].shape);
+    let channels = picture_shape.get(1).and_then(Dim::known)?;
+    // One picture that is added to each of a batch, or one channel to three, stays a sum of its own.
+    let same = [0, 2, 3].iter().all(|i| picture_shape.get(*i) == packed_shape.get(*i));
+    let fits = packed_shape.get(1).and_then(Dim::known)? == channels * factor * factor;
+    (same && fits).then_some(Shortcut {
+        picture,
+        channels,
+        packed,
+        factor,
+        order,
+    })
+}
