@@ -76,7 +76,11 @@ struct Table(OnceLock<BTreeSet<String>>);
 impl Table {
     fn has(&self, program: &Path, question: &str, name: &str) -> bool {
         self.0
-            .get_or_init(|| ask(program, question).map(|table| names(&table)).unwrap_or_default())
+            .get_or_init(|| {
+                ask(program, question)
+                    .map(|answer| names(&answer.table))
+                    .unwrap_or_default()
+            })
             .contains(name)
     }
 }
@@ -106,21 +110,22 @@ impl Ffmpeg {
         Err(refusal.unwrap_or(MediaError::ToolMissing { looked }))
     }
 
-    /// The FFmpeg at `program`, asked for its version; its tables are read at first need.
+    /// The FFmpeg at `program`, asked for its version and its encoders in one run; its other tables are read at first
+    /// need.
     /// An `ffprobe` beside it is used where there is one.
     ///
     /// # Errors
     /// [`MediaError::ToolTooOld`], [`MediaError::ToolBroken`].
     pub fn at(program: &Path) -> Result<Self, MediaError> {
         let program = std::path::absolute(program).unwrap_or_else(|_| program.to_path_buf());
-        let text = ask(&program, "-version")?;
-        let Some(version) = parse_version(&text) else {
+        let Answer { banner, table } = ask(&program, "-encoders")?;
+        let Some(version) = parse_version(&banner) else {
             return Err(MediaError::ToolBroken {
-                cause: format!("its version reads '{}'", text.lines().next().unwrap_or_default()),
+                cause: format!("its version reads '{}'", banner.lines().next().unwrap_or_default()),
                 path: program,
             });
         };
-        let version_text = text.split_whitespace().nth(2).unwrap_or_default().to_owned();
+        let version_text = banner.split_whitespace().nth(2).unwrap_or_default().to_owned();
         if version < OLDEST {
             return Err(MediaError::ToolTooOld {
                 path: program,
@@ -135,7 +140,7 @@ impl Ffmpeg {
             ffprobe,
             version,
             version_text,
-            encoders: Table::default(),
+            encoders: Table(OnceLock::from(names(&table))),
             decoders: Table::default(),
             program,
         })))
@@ -225,13 +230,16 @@ fn candidates(search: &FfmpegSearch, looked: &mut Vec<String>) -> Vec<PathBuf> {
     found
 }
 
-fn ask(program: &Path, question: &str) -> Result<String, MediaError> {
+/// What an FFmpeg says to a question: who it is, on stderr, and the table asked for.
+struct Answer {
+    banner: String,
+    table: String,
+}
+
+fn ask(program: &Path, question: &str) -> Result<Answer, MediaError> {
     let stop = Stop::default();
     let mut start = Start::new(program, "version", &stop, STALL);
-    start.args = vec!["-hide_banner".into(), question.into()];
-    if question == "-version" {
-        start.args.remove(0);
-    }
+    start.args = vec![question.into()];
     let captured = start.capture(4 << 20)?;
     if !captured.status.success() {
         return Err(MediaError::ToolBroken {
@@ -239,7 +247,10 @@ fn ask(program: &Path, question: &str) -> Result<String, MediaError> {
             cause: format!("{question} ended with {}", captured.status),
         });
     }
-    Ok(String::from_utf8_lossy(&captured.stdout).into_owned())
+    Ok(Answer {
+        banner: captured.log,
+        table: String::from_utf8_lossy(&captured.stdout).into_owned(),
+    })
 }
 
 /// Reads the version of a release, or of a build from the repository by its libavutil.

@@ -235,7 +235,7 @@ pub fn fake(folder: &Path, instead: &str) -> Ffmpeg {
     let real = tools()[0].program();
     let path = folder.join("ffmpeg");
     let text = format!(
-        "#!/bin/sh\ncase \"$*\" in\n*-version*|*-encoders*|*-decoders*) exec {} \"$@\";;\nesac\n{instead}\n",
+        "#!/bin/sh\ncase \"$*\" in\n*-encoders*|*-decoders*) exec {} \"$@\";;\nesac\n{instead}\n",
         real.display()
     );
     std::fs::write(&path, text).unwrap();

@@ -569,7 +569,7 @@ fn a_missing_an_old_and_a_broken_ffmpeg_have_a_sentence_each() {
         })
         .unwrap_err()
     };
-    let old = write("#!/bin/sh\necho ffmpeg version 4.4.2-0ubuntu Copyright\n");
+    let old = write("#!/bin/sh\necho ffmpeg version 4.4.2-0ubuntu Copyright >&2\n");
     assert_eq!(old.code(), "tool.too_old");
     assert!(
         old.to_string()
