@@ -144,7 +144,7 @@ impl ClipSink {
 }
 
 impl FrameSink for ClipSink {
-    fn write(&mut self, frame: &Frame) -> Result<(), EngineError> {
+    fn write(&mut self, frame: &Frame, _repeats: bool) -> Result<(), EngineError> {
         Ok(self.encoder.write(frame)?)
     }
 

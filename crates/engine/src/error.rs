@@ -1,8 +1,13 @@
-use std::path::PathBuf;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use kinora_frame::{FrameError, Size};
 use kinora_media::MediaError;
 use kinora_pipeline::PipelineError;
+
+use crate::{Shortfall, Who};
 
 /// What can end a job.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +46,110 @@ pub enum EngineError {
         cause: String,
     },
     /// The user stopped the job.
-    #[error("stopped after {frames} frames; {}", if *kept { "what is finished stays" } else { "no file was written under the final name" })]
+    #[error("{}", stopped(*frames, *kept, *segments))]
     Stopped {
         /// Frames that had been encoded.
         frames: u64,
         /// True where each of them stands in a file of its own.
         kept: bool,
+        /// Segments that are safe, and all where their number is known.
+        segments: Option<(u64, Option<u64>)>,
+    },
+    /// Somebody works on this job.
+    #[error("this job runs already{}", holder(by.as_ref()))]
+    Locked {
+        /// The job folder.
+        folder: PathBuf,
+        /// Who, where it is known.
+        by: Option<Who>,
+    },
+    /// A job folder of other settings, input, model or encoder.
+    #[error("the job in {} was started with other settings", folder.display())]
+    OtherSettings {
+        /// The job folder.
+        folder: PathBuf,
+        /// Segments that are done.
+        segments: u64,
+        /// Keys that differ: name, value of the job folder, value now.
+        differences: Vec<(String, String, String)>,
+    },
+    /// A manifest with a bad line that is not its last.
+    #[error("line {line} of {} is damaged", path.display())]
+    ManifestDamaged {
+        /// The manifest.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// Manifests of several workers that contradict each other.
+    #[error("{} contradicts the other manifests: {what}", path.display())]
+    ManifestsDiffer {
+        /// The manifest.
+        path: PathBuf,
+        /// How.
+        what: String,
+    },
+    /// A segment whose file is not what was recorded.
+    #[error("{} is damaged: {why}", path.display())]
+    SegmentDamaged {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        why: String,
+    },
+    /// A folder without a job.
+    #[error("{} holds no job", folder.display())]
+    NoJob {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A job whose segments are not all there.
+    #[error("{} has {done} of {} segments, the first that is missing is {gap}", folder.display(), all.map_or_else(|| "an unknown number of".to_owned(), |all| all.to_string()))]
+    Incomplete {
+        /// The job folder.
+        folder: PathBuf,
+        /// Segments that are done.
+        done: u64,
+        /// All segments, where known.
+        all: Option<u64>,
+        /// The first one missing.
+        gap: u64,
+    },
+    /// A pipeline that cannot begin in the middle exactly.
+    #[error(
+        "this pipeline remembers earlier frames, and beginning again at segment {segment} would not give exactly the same"
+    )]
+    Warmup {
+        /// The segment.
+        segment: u64,
+    },
+    /// A saved state that is needed and is not there.
+    #[error("the state after segment {segment} is not there yet")]
+    NoState {
+        /// The segment.
+        segment: u64,
+    },
+    /// A disk on which the reserve would be touched.
+    #[error("disk full at segment {segment}: {free} bytes are free where {} lies, and {keep} are kept", folder.display())]
+    DiskReserve {
+        /// The job folder.
+        folder: PathBuf,
+        /// The segment that is not begun.
+        segment: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        keep: u64,
+    },
+    /// A file of the job folder.
+    #[error("{doing} {} failed: {source}", path.display())]
+    JobIo {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
     },
     /// The count of frames does not come out.
     #[error("{given} frames were written for {taken} that came in, {planned} were planned")]
@@ -110,7 +213,46 @@ fn at(frame: Option<u64>, timecode: &Option<String>) -> String {
     }
 }
 
+fn stopped(frames: u64, kept: bool, segments: Option<(u64, Option<u64>)>) -> String {
+    match segments {
+        Some((done, Some(all))) => format!("stopped: {done} of {all} segments are safe"),
+        Some((done, None)) => format!("stopped: {done} segments are safe"),
+        None if kept => format!("stopped after {frames} frames; what is finished stays"),
+        None => format!("stopped after {frames} frames; no file was written under the final name"),
+    }
+}
+
+fn holder(by: Option<&Who>) -> String {
+    by.map_or_else(String::new, |by| {
+        format!(", as process {} on {} since {}", by.pid, by.host, by.since)
+    })
+}
+
 impl EngineError {
+    pub(crate) fn job_io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::JobIo {
+            doing,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    pub(crate) fn truncated(path: PathBuf, shortfall: &Shortfall) -> Self {
+        let Shortfall {
+            frames,
+            expected,
+            at,
+            total,
+        } = shortfall.clone();
+        Self::Truncated {
+            path,
+            at,
+            total,
+            frames,
+            expected,
+        }
+    }
+
     /// Stable dotted code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -121,6 +263,21 @@ impl EngineError {
             Self::Panic { .. } => "engine.panic",
             Self::Thread { .. } => "engine.thread",
             Self::Stopped { .. } => "job.stopped",
+            Self::Locked { .. } => "job.locked",
+            Self::OtherSettings { .. } => "job.identity",
+            Self::ManifestDamaged { .. } | Self::ManifestsDiffer { .. } => "job.manifest",
+            Self::SegmentDamaged { .. } => "job.damaged",
+            Self::NoJob { .. } => "job.missing",
+            Self::Incomplete { .. } => "job.incomplete",
+            Self::Warmup { .. } => "job.warmup",
+            Self::NoState { .. } => "job.state",
+            Self::DiskReserve { .. } => "disk.full",
+            Self::JobIo { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                "disk.full"
+            }
+            Self::JobIo { .. } => "job.io",
             Self::Count { .. } => "engine.count",
             Self::Truncated { .. } => "input.truncated",
             Self::NoFrames { .. } => "input.empty",
@@ -137,6 +294,22 @@ impl EngineError {
             Self::Media(error) => error.hint(),
             Self::Pipeline { error, .. } => error.hint(),
             Self::Truncated { .. } => Some("--salvage writes what decodes, marked truncated".to_owned()),
+            Self::Stopped { segments: Some(_), .. } => Some("the same command continues".to_owned()),
+            Self::OtherSettings { segments, .. } => Some(format!(
+                "--restart discards {segments} finished segment{}; --resume-settings goes on with the old ones",
+                if *segments == 1 { "" } else { "s" }
+            )),
+            Self::ManifestDamaged { .. } => Some("--restart begins the job again".to_owned()),
+            Self::SegmentDamaged { .. } => Some("the same command with --verify makes it again".to_owned()),
+            Self::Incomplete { .. } => {
+                Some("run what is missing, or join --partial takes what is there up to the gap".to_owned())
+            }
+            Self::Warmup { .. } => Some("--approximate goes on all the same and records it".to_owned()),
+            Self::NoState { .. } => Some("run the segments before it first".to_owned()),
+            Self::DiskReserve { .. } => Some("free space and repeat the command: what is finished is kept".to_owned()),
+            Self::JobIo { .. } if self.code() == "disk.full" => {
+                Some("free space and repeat the command: what is finished is kept".to_owned())
+            }
             Self::Panic { .. } => {
                 Some("this is a fault of kinora: repeat with -v and report what it prints".to_owned())
             }
@@ -150,6 +323,13 @@ impl EngineError {
     #[must_use]
     pub fn cause(&self) -> Option<String> {
         match self {
+            Self::OtherSettings { differences, .. } => Some(
+                differences
+                    .iter()
+                    .map(|(key, old, new)| format!("{key}   {old} -> {new}"))
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            ),
             Self::Truncated { frames, expected, .. } => Some(format!("{frames} of about {expected} frames decoded")),
             _ => None,
         }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{QueueReading, Snapshot};
+use crate::{QueueReading, SegmentRecord, Snapshot};
 
 /// A lane in a progress line.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,19 @@ pub enum Event {
         /// Every lane.
         lanes: Vec<LaneReading>,
     },
+    /// Work of an earlier run is gone on with.
+    Resumed {
+        /// Segments that are done.
+        segments_done: u64,
+        /// All segments, where their number is known.
+        segments: Option<u64>,
+        /// Frames that are done.
+        frames_done: u64,
+        /// Bytes of unfinished files that were removed.
+        removed_bytes: u64,
+    },
+    /// A segment is done and safe.
+    Segment(SegmentRecord),
     /// Something the user should know; the job goes on.
     Warning {
         /// Stable dotted code.

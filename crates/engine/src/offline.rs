@@ -3,7 +3,9 @@ use std::sync::Arc;
 use kinora_frame::Pool;
 use kinora_pipeline::{Accepts, DependsOn, DeviceAccess, HostOnly, Pipeline, Plan};
 
-use crate::{Control, DedupeMode, EngineError, Events, FrameSink, FrameSource, Report, lanes::Clock, run::Run};
+use crate::{
+    Control, Cuts, DedupeMode, EngineError, Events, FrameSink, FrameSource, Report, SavedStates, lanes::Clock, run::Run,
+};
 
 /// Bytes that one picture may take however small the limit: a frame of 4K video in floats.
 const LEAST_MEMORY: u64 = 128 << 20;
@@ -21,6 +23,7 @@ pub enum OnFrameError {
 }
 
 /// One clip through one pipeline into one output.
+#[derive(Clone)]
 pub struct OfflineJob {
     /// The loaded pipeline.
     pub pipeline: Arc<Pipeline>,
@@ -44,6 +47,22 @@ pub struct OfflineJob {
     pub on_frame_error: OnFrameError,
     /// Accept an input that ends early.
     pub salvage: bool,
+}
+
+/// A part of a job that is cut into segments.
+pub(crate) struct Part {
+    /// Where it is cut.
+    pub(crate) cuts: Arc<Cuts>,
+    /// Frames that are done already.
+    pub(crate) done_before: u64,
+    /// Frames that only warm up.
+    pub(crate) warm_up: u64,
+    /// Frames of the whole job, where known.
+    pub(crate) total: Option<u64>,
+    /// Where states at the ends of segments go.
+    pub(crate) states: Option<Arc<SavedStates>>,
+    /// The state to begin with.
+    pub(crate) state: Option<Vec<u8>>,
 }
 
 impl OfflineJob {
@@ -126,6 +145,20 @@ impl OfflineJob {
         events: &Events,
     ) -> Result<Report, EngineError> {
         let plan = Arc::new(self.plan(source.as_ref())?);
-        Run::new(self, plan, source.as_ref(), clock, events)?.execute(source, sink, control)
+        Run::new(self, plan, source.as_ref(), clock, events, None)?.execute(source, sink, control)
+    }
+
+    /// Runs a part of a job that is cut into segments.
+    pub(crate) fn run_part(
+        &self,
+        source: Box<dyn FrameSource>,
+        sink: Box<dyn FrameSink>,
+        control: &Control,
+        clock: &Clock,
+        events: &Events,
+        part: Part,
+    ) -> Result<Report, EngineError> {
+        let plan = Arc::new(self.plan(source.as_ref())?);
+        Run::new(self, plan, source.as_ref(), clock, events, Some(part))?.execute(source, sink, control)
     }
 }

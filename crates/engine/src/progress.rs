@@ -37,6 +37,8 @@ pub struct Progress {
     recent: VecDeque<(Duration, u64)>,
     shown_percent: f64,
     complete: bool,
+    /// Frames of earlier runs.
+    before: u64,
 }
 
 impl Progress {
@@ -54,7 +56,15 @@ impl Progress {
             recent: VecDeque::from([(now, 0)]),
             shown_percent: 0.0,
             complete: false,
+            before: 0,
         }
+    }
+
+    /// The same with frames that an earlier run has encoded: done, but no part of any rate.
+    #[must_use]
+    pub fn after(mut self, frames: u64) -> Self {
+        self.before = frames;
+        self
     }
 
     /// A frame was encoded.
@@ -103,7 +113,7 @@ impl Progress {
         } else if self.total == 0 {
             0.0
         } else {
-            (self.done as f64 / self.total as f64 * 100.0).min(99.9)
+            ((self.before + self.done) as f64 / self.total as f64 * 100.0).min(99.9)
         };
         self.shown_percent = self.shown_percent.max(percent);
         let fps = match (self.recent.front(), self.recent.back()) {
@@ -113,7 +123,7 @@ impl Progress {
             _ => 0.0,
         };
         Snapshot {
-            frames_done: self.done,
+            frames_done: self.before + self.done,
             frames_total: self.total,
             exact_total: self.exact_total,
             percent: self.shown_percent,
@@ -133,7 +143,7 @@ impl Progress {
         if self.computed < 2 || working.is_zero() {
             return None;
         }
-        let left = self.total.saturating_sub(self.done) as f64 * self.computed as f64 / self.done as f64;
+        let left = self.total.saturating_sub(self.before + self.done) as f64 * self.computed as f64 / self.done as f64;
         Some(working.mul_f64(left / self.computed as f64))
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::SinkReport;
+use crate::{Shortfall, SinkReport};
 
 /// A frame that a processor failed on and a policy stood in for.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct LaneReport {
 }
 
 /// What a finished job was.
-#[derive(Clone, Debug, Serialize, PartialEq)]
+#[derive(Clone, Debug, Default, Serialize, PartialEq)]
 pub struct Report {
     /// Frames decoded.
     pub frames_in: u64,
@@ -74,9 +74,48 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// Set when the input ended early and was salvaged.
     pub truncated: bool,
+    /// How early.
+    #[serde(skip)]
+    pub shortfall: Option<Shortfall>,
     /// The output.
     #[serde(skip)]
     pub sink: SinkReport,
+}
+
+impl Report {
+    /// Adds a later part of the same job.
+    pub(crate) fn add(&mut self, part: Self) {
+        if self.lanes.is_empty() {
+            *self = part;
+            return;
+        }
+        self.frames_in += part.frames_in;
+        self.frames_out += part.frames_out;
+        self.duplicates += part.duplicates;
+        self.rejected += part.rejected;
+        self.faults.extend(part.faults);
+        self.predicted_seconds += part.predicted_seconds;
+        for (lane, more) in self.lanes.iter_mut().zip(part.lanes) {
+            lane.seconds += more.seconds;
+            let (before, after) = (self.seconds, part.seconds);
+            let busy = lane.utilisation * before + more.utilisation * after;
+            lane.utilisation = busy / (before + after).max(1e-9);
+            lane.queue_high_water = lane.queue_high_water.max(more.queue_high_water);
+        }
+        for (step, more) in self.steps.iter_mut().zip(part.steps) {
+            step.frames += more.frames;
+            step.seconds += more.seconds;
+            step.bytes += more.bytes;
+            step.p50_ms = step.p50_ms.max(more.p50_ms);
+            step.p95_ms = step.p95_ms.max(more.p95_ms);
+        }
+        self.seconds += part.seconds;
+        self.truncated |= part.truncated;
+        self.shortfall = part.shortfall.or(self.shortfall.take());
+        self.sink.frames += part.sink.frames;
+        self.sink.bytes += part.sink.bytes;
+        self.sink.notes.extend(part.sink.notes);
+    }
 }
 
 pub(crate) fn seconds(duration: Duration) -> f64 {

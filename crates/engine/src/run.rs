@@ -7,20 +7,22 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
 };
 
 use kinora_frame::{Frame, FrameIndex, Image, SideData, Timestamp};
-use kinora_pipeline::{Context, Meter, Order, Plan, StepKind, StreamId, StreamInfo, Verdict};
+use kinora_pipeline::{Context, Meter, Order, Plan, Runner, StepKind, StreamId, StreamInfo, Verdict};
 
 use crate::{
     Completeness, Control, Decision, Dedupe, DedupeMode, DedupeWindow, EngineError, Event, Events, FrameFault,
     FrameSink, FrameSource, Halt, JobState, Limits, OfflineJob, OnFrameError, Pop, Progress, Queue, Report,
+    SavedStates, Shortfall, SinkReport,
     control::Hooks,
     lanes::{Busy, Clock, Credits, Failure, spawn},
+    offline::Part,
     results::{Outcome, Results},
 };
 
@@ -80,6 +82,9 @@ pub(crate) struct Run<'a> {
     dedupe: DedupeMode,
     window: usize,
     planned: (u64, bool),
+    part: Option<Part>,
+    /// Set when a stop ended the decoding between two segments.
+    at_cut: AtomicBool,
 }
 
 const LANES: [&str; 5] = ["decode", "prepare", "network", "finish", "encode"];
@@ -101,6 +106,7 @@ impl<'a> Run<'a> {
         source: &dyn FrameSource,
         clock: &Clock,
         events: &Events,
+        part: Option<Part>,
     ) -> Result<Self, EngineError> {
         let workers = if plan.order == Order::InOrder {
             1
@@ -157,7 +163,12 @@ impl<'a> Run<'a> {
             finish_left: AtomicU64::new(finishers as u64),
             dedupe,
             window: by_bytes.clamp(1, 32),
-            planned: source.planned(),
+            planned: match part.as_ref().and_then(|part| part.total) {
+                Some(total) => (total, true),
+                None => source.planned(),
+            },
+            part,
+            at_cut: AtomicBool::new(false),
             plan,
             job,
         })
@@ -174,7 +185,8 @@ impl<'a> Run<'a> {
         let cancel = self.canceller(&halts);
         let failure = Failure::new(Arc::clone(&cancel));
         control.install(Hooks {
-            stop: halts.first().cloned(),
+            // A job in segments goes on to the end of the one it is in.
+            stop: halts.first().filter(|_| self.part.is_none()).cloned(),
             abort: Some(cancel),
         });
         let workers = self.network_left.load(Ordering::Relaxed);
@@ -190,7 +202,11 @@ impl<'a> Run<'a> {
                     let end = self.decode(source, control)?;
                     // What is in flight is only worth finishing for a sink that keeps it.
                     if end.is_none() && !keeps && control.state() == JobState::Stopping {
-                        return Err(EngineError::Stopped { frames: 0, kept: false });
+                        return Err(EngineError::Stopped {
+                            frames: 0,
+                            kept: false,
+                            segments: None,
+                        });
                     }
                     *ended = Some(end);
                     Ok(())
@@ -215,6 +231,7 @@ impl<'a> Run<'a> {
         let stopped = || EngineError::Stopped {
             frames: done,
             kept: keeps && done > 0,
+            segments: None,
         };
         if let Some(error) = failure.take() {
             // What an abort itself causes is no news; everything else is, whatever the user asked for meanwhile.
@@ -228,22 +245,29 @@ impl<'a> Run<'a> {
         };
         // A stop that came after the last frame loses nothing by finishing.
         let Some(completeness) = ended.filter(|_| control.state() != JobState::Aborting) else {
+            if self.at_cut.load(Ordering::Relaxed) && control.state() != JobState::Aborting {
+                self.finish_sink(sink, control)?;
+            }
             return Err(stopped());
         };
         if taken == 0 {
             return Err(EngineError::NoFrames { path });
         }
-        let truncated = completeness != Completeness::Whole;
-        if let Completeness::Truncated { expected, at, total } = completeness
-            && !self.job.salvage
-        {
-            return Err(EngineError::Truncated {
-                path,
+        let shortfall = match completeness {
+            Completeness::Whole => None,
+            Completeness::Truncated { expected, at, total } => Some(Shortfall {
+                frames: self.before() + taken,
+                expected,
                 at,
                 total,
-                frames: taken,
-                expected,
-            });
+            }),
+        };
+        // A job in segments commits all that decoded first; who runs it says the rest.
+        if let Some(shortfall) = &shortfall
+            && !self.job.salvage
+            && self.part.is_none()
+        {
+            return Err(EngineError::truncated(path, shortfall));
         }
         if progress.done() != taken {
             return Err(EngineError::Count {
@@ -252,15 +276,7 @@ impl<'a> Run<'a> {
                 planned: self.planned.0,
             });
         }
-        // The encoder may take minutes to its end: only an abort cuts it short.
-        let halt = sink.halt();
-        control.install(Hooks {
-            stop: None,
-            abort: Some(halt),
-        });
-        let finished = self.busy[4].during(&self.clock, || sink.finish());
-        control.install(Hooks::default());
-        let sink = match finished {
+        let sink = match self.finish_sink(sink, control) {
             Err(_) if control.state() == JobState::Aborting => return Err(stopped()),
             finished => finished?,
         };
@@ -271,7 +287,30 @@ impl<'a> Run<'a> {
             lanes: Vec::new(),
         });
         let wall = (self.clock)().saturating_sub(began);
-        Ok(self.report(&snapshot, sink, truncated, wall))
+        Ok(self.report(&snapshot, sink, shortfall, wall))
+    }
+
+    /// The encoder may take minutes to its end: only an abort cuts it short.
+    fn finish_sink(&self, sink: Box<dyn FrameSink>, control: &Control) -> Result<SinkReport, EngineError> {
+        let halt = sink.halt();
+        control.install(Hooks {
+            stop: None,
+            abort: Some(halt),
+        });
+        let finished = self.busy[4].during(&self.clock, || sink.finish());
+        control.install(Hooks::default());
+        finished
+    }
+
+    /// Frames that earlier runs have done, without those that are computed again to warm up.
+    fn before(&self) -> u64 {
+        let part = self.part.as_ref();
+        part.map_or(0, |part| part.done_before.saturating_sub(part.warm_up))
+    }
+
+    /// The segment of a frame, in a job that has them.
+    fn segment(&self, index: FrameIndex, pts: Timestamp) -> Option<u64> {
+        Some(self.part.as_ref()?.cuts.of(index, pts))
     }
 
     fn canceller(&self, halts: &[Halt; 2]) -> Halt {
@@ -302,14 +341,24 @@ impl<'a> Run<'a> {
     /// Lane 1: reads frames. `None` when the job was stopped before the source's own end.
     fn decode(&self, mut source: Box<dyn FrameSource>, control: &Control) -> Result<Option<Completeness>, EngineError> {
         let bytes = self.plan.input.layout.bytes(self.plan.input.size)?;
+        let mut segment = None;
         loop {
-            if control.gate() != JobState::Running {
+            let state = control.gate();
+            let goes_on = state == JobState::Stopping && segment.is_some();
+            if state != JobState::Running && !goes_on {
                 self.decoded.close();
                 return Ok(None);
             }
             let next = self.busy[0].during(&self.clock, || source.next_frame());
             match next {
                 Ok(Some(frame)) => {
+                    let before = segment;
+                    segment = self.segment(frame.index, frame.pts);
+                    if segment != before && before.is_some() && control.state() == JobState::Stopping {
+                        self.at_cut.store(true, Ordering::Relaxed);
+                        self.decoded.close();
+                        return Ok(None);
+                    }
                     self.frames_in.fetch_add(1, Ordering::Relaxed);
                     if !self.decoded.push(frame, bytes) {
                         return Ok(None);
@@ -338,12 +387,20 @@ impl<'a> Run<'a> {
         let mut dedupe = Dedupe::new(self.dedupe, DedupeWindow { frames: self.window });
         let snapshot = self.job.pipeline.snapshot();
         let mut is_first = true;
+        let mut segment = None;
         loop {
             let frame = match self.decoded.pop() {
                 Pop::Item(frame) => frame,
                 Pop::End => break,
                 Pop::Cancelled => return Ok(()),
             };
+            // What a segment holds depends on nothing before it, so that it may be made alone.
+            let before = segment;
+            segment = self.segment(frame.index, frame.pts);
+            if before.is_some() && segment != before {
+                dedupe = Dedupe::new(self.dedupe, DedupeWindow { frames: self.window });
+                is_first = true;
+            }
             let decision = self.busy[1].during(&self.clock, || dedupe.decide(frame.index, &frame.image))?;
             let shows = match decision {
                 Decision::Process => frame.index,
@@ -393,7 +450,16 @@ impl<'a> Run<'a> {
     /// Lane 3: the nodes, in batches.
     fn network(&self, control: &Control) -> Result<(), EngineError> {
         let mut runner = self.runner(1)?;
-        let most = self.job.batch.clamp(1, self.plan.batch_max.max(1));
+        let states = self.part.as_ref().and_then(|part| part.states.as_ref());
+        if let Some(state) = self.part.as_ref().and_then(|part| part.state.as_ref()) {
+            runner.load(state).map_err(|error| self.at_frame(error, None))?;
+        }
+        let most = match states {
+            // States are saved between two frames.
+            Some(_) => 1,
+            None => self.job.batch.clamp(1, self.plan.batch_max.max(1)),
+        };
+        let mut segment = None;
         loop {
             let first = match self.prepared.pop() {
                 Pop::Item(first) => first,
@@ -405,6 +471,13 @@ impl<'a> Run<'a> {
                 && let Some(more) = self.prepared.try_pop()
             {
                 batch.push(more);
+            }
+            if let (Some(states), [Flight::Work(work)]) = (states, batch.as_slice()) {
+                let before = segment;
+                segment = self.segment(work.context.frame.index, work.context.frame.pts);
+                if let Some(before) = before.filter(|_| segment != before) {
+                    self.save_state(&runner, states, before)?;
+                }
             }
             let waits_from = (self.clock)();
             if control.gate() == JobState::Aborting {
@@ -426,6 +499,9 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        if let (Some(states), Some(segment)) = (states, segment) {
+            self.save_state(&runner, states, segment)?;
+        }
         let clock = Arc::clone(&self.clock);
         let held = runner
             .finish(&move || clock())
@@ -437,6 +513,12 @@ impl<'a> Run<'a> {
         }
         self.keep_meters(&runner);
         self.computed.close();
+        Ok(())
+    }
+
+    fn save_state(&self, runner: &Runner, states: &SavedStates, segment: u64) -> Result<(), EngineError> {
+        let state = runner.save().map_err(|error| self.at_frame(error, None))?;
+        states.put(segment, state.unwrap_or_default());
         Ok(())
     }
 
@@ -476,7 +558,7 @@ impl<'a> Run<'a> {
 
     /// Lane 5: writes frames in order, each with its own time.
     fn encode(&self, mut sink: Box<dyn FrameSink>) -> Result<(Box<dyn FrameSink>, Progress), EngineError> {
-        let mut progress = Progress::new(self.planned.0, self.planned.1, (self.clock)());
+        let mut progress = Progress::new(self.planned.0, self.planned.1, (self.clock)()).after(self.before());
         let mut last: Option<Image> = None;
         let mut shown_at = (self.clock)();
         let mut busy_before = self.busy_now();
@@ -496,7 +578,8 @@ impl<'a> Run<'a> {
                 key: slot.key,
                 side_data: slot.side_data,
             };
-            self.busy[4].during(&self.clock, || sink.write(&frame))?;
+            let repeats = slot.shows != slot.index;
+            self.busy[4].during(&self.clock, || sink.write(&frame, repeats))?;
             last = Some(frame.image);
             self.results.forget_before(if self.dedupe == DedupeMode::Off {
                 slot.index + 1

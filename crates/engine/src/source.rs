@@ -72,11 +72,11 @@ pub struct SinkReport {
 
 /// Where frames go. Dropping a sink that was not finished leaves nothing behind, unless it says that it keeps pieces.
 pub trait FrameSink: Send {
-    /// Takes the next frame.
+    /// Takes the next frame; `repeats` says that it shows an earlier one's result.
     ///
     /// # Errors
     /// The sink's own.
-    fn write(&mut self, frame: &Frame) -> Result<(), EngineError>;
+    fn write(&mut self, frame: &Frame, repeats: bool) -> Result<(), EngineError>;
 
     /// Ends the output, checks it and gives it its final name.
     ///

@@ -141,7 +141,7 @@ impl StillsSink {
 }
 
 impl FrameSink for StillsSink {
-    fn write(&mut self, frame: &Frame) -> Result<(), EngineError> {
+    fn write(&mut self, frame: &Frame, _repeats: bool) -> Result<(), EngineError> {
         let file = usize::try_from(frame.index)
             .ok()
             .and_then(|index| self.files.get(index));

@@ -121,7 +121,8 @@ impl PacketIndex {
     }
 
     /// The index of pictures that all decode alone.
-    fn of_times(times: &[Timestamp]) -> Self {
+    #[must_use]
+    pub fn of_times(times: &[Timestamp]) -> Self {
         let base = times.first().map_or(Rational::ONE, |time| time.base);
         let pts: Vec<i64> = times.iter().map(|time| time.ticks).collect();
         Self {

@@ -21,7 +21,7 @@ pub use child::Stop;
 pub use decode::{Completeness, DecodeOptions, Decoder, Deinterlace, MAX_PIXELS, SizeChange, StartAt, Verdict};
 pub use encode::{
     Audio, Container, ENCODER_PRESETS, EncodeSettings, Encoder, EncoderPreset, HdrParameters, Note, OddSize, PartFile,
-    Piece, Quality, Subtitles, VideoFormat, Written, encoder_preset,
+    Piece, Quality, Subtitles, VideoFormat, Written, encoder_preset, rename_new,
 };
 pub use error::MediaError;
 pub use ffmpeg::{Ffmpeg, FfmpegSearch, FfmpegVersion};

@@ -168,6 +168,12 @@ pub enum PipelineError {
         /// Frames out.
         given: u64,
     },
+    /// A saved state that is not this pipeline's.
+    #[error("a saved state of {bytes} bytes is not one of this pipeline")]
+    BadState {
+        /// Its bytes.
+        bytes: u64,
+    },
     /// A processor failed.
     #[error("{node}: {error}")]
     Processor {
@@ -201,7 +207,7 @@ impl PipelineError {
             Self::NoConversion { .. } => "pipeline.no_conversion",
             Self::MissingArtifact { .. } => "pipeline.missing_artifact",
             Self::ArtifactKind { .. } | Self::ArtifactTwice { .. } => "pipeline.artifact",
-            Self::StateInBatches { .. } | Self::NotOpened { .. } => "pipeline.state",
+            Self::StateInBatches { .. } | Self::NotOpened { .. } | Self::BadState { .. } => "pipeline.state",
             Self::RatioBroken { .. } => "pipeline.ratio",
             Self::Processor { error, .. } => error.code,
             Self::Convert { .. } => "frame.invalid",

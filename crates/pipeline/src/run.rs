@@ -150,6 +150,52 @@ impl Runner {
         Ok(finished)
     }
 
+    /// The states of its nodes as bytes, for [`Runner::load`]; `None` when none of them keeps anything.
+    ///
+    /// # Errors
+    /// What a node says that cannot read its state back.
+    pub fn save(&self) -> Result<Option<Vec<u8>>, PipelineError> {
+        let mut saved = Vec::new();
+        for (index, state) in &self.states {
+            let Some(node) = self.pipeline.nodes().get(*index) else {
+                continue;
+            };
+            if let Some(bytes) = state.save().map_err(failed(node))? {
+                saved.extend((*index as u64).to_le_bytes());
+                saved.extend((bytes.len() as u64).to_le_bytes());
+                saved.extend(bytes);
+            }
+        }
+        Ok((!saved.is_empty()).then_some(saved))
+    }
+
+    /// Puts saved states into its nodes.
+    ///
+    /// # Errors
+    /// [`PipelineError::BadState`] for bytes that [`Runner::save`] of this pipeline did not make, and what a node says.
+    pub fn load(&mut self, mut bytes: &[u8]) -> Result<(), PipelineError> {
+        let number = |bytes: &mut &[u8]| {
+            let (head, rest) = bytes.split_first_chunk::<8>()?;
+            *bytes = rest;
+            usize::try_from(u64::from_le_bytes(*head)).ok()
+        };
+        while !bytes.is_empty() {
+            let bad = || PipelineError::BadState {
+                bytes: bytes.len() as u64,
+            };
+            let mut rest = bytes;
+            let index = number(&mut rest).ok_or_else(bad)?;
+            let length = number(&mut rest).ok_or_else(bad)?;
+            let (own, rest) = rest.split_at_checked(length).ok_or_else(bad)?;
+            let (Some(state), Some(node)) = (self.states.get_mut(&index), self.pipeline.nodes().get(index)) else {
+                return Err(bad());
+            };
+            state.load(own).map_err(failed(node))?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
     /// Forgets the past in every node.
     pub fn reset(&mut self, why: Reset) {
         for state in self.states.values_mut() {

@@ -52,7 +52,7 @@ impl Run<'_> {
         &self,
         snapshot: &crate::Snapshot,
         sink: crate::SinkReport,
-        truncated: bool,
+        shortfall: Option<crate::Shortfall>,
         wall: Duration,
     ) -> Report {
         let lanes: Vec<LaneReport> = (0..LANES.len())
@@ -90,7 +90,7 @@ impl Run<'_> {
         });
         Report {
             frames_in: self.frames_in.load(Ordering::Relaxed),
-            frames_out: snapshot.frames_done,
+            frames_out: self.encoded.load(Ordering::Relaxed),
             duplicates: snapshot.duplicates,
             rejected: self.rejected.load(Ordering::Relaxed),
             faults: self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -99,7 +99,8 @@ impl Run<'_> {
             predicted_seconds: slowest.map_or(0.0, each),
             steps: steps.collect(),
             lanes,
-            truncated,
+            truncated: shortfall.is_some(),
+            shortfall,
             sink,
         }
     }

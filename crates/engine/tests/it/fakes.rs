@@ -140,7 +140,7 @@ pub(crate) struct Collect {
 }
 
 impl FrameSink for Collect {
-    fn write(&mut self, frame: &Frame) -> Result<(), EngineError> {
+    fn write(&mut self, frame: &Frame, _repeats: bool) -> Result<(), EngineError> {
         let mut frames = self.seen.frames.lock().unwrap();
         if self.fail_at == Some(frames.len()) {
             return Err(EngineError::Frame(kinora_frame::FrameError::OnDevice {

@@ -6,6 +6,7 @@
     reason = "a test says what broke by panicking"
 )]
 
+mod durable;
 mod fakes;
 mod faults;
 mod order;

@@ -110,7 +110,7 @@ fn stop_drops_what_no_file_would_keep() {
     )
     .unwrap_err();
     assert!(
-        matches!(error, EngineError::Stopped { frames, kept: false } if (10..200).contains(&frames)),
+        matches!(error, EngineError::Stopped { frames, kept: false, .. } if (10..200).contains(&frames)),
         "{error:?}"
     );
     assert!(!seen.finished.load(Ordering::SeqCst));

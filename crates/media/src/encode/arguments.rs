@@ -187,6 +187,16 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// Name of the encoder preset.
+    pub(super) fn preset_name(&self) -> &'static str {
+        self.preset.name
+    }
+
+    /// Pixel format of the file.
+    pub(super) fn pixel_format(&self) -> &str {
+        &self.pixel_format
+    }
+
     /// True where a frame before zero would be lost.
     pub(super) fn refuses_times_before_zero(&self) -> bool {
         self.moved.is_none() && self.container.starts_at_zero()

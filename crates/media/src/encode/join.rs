@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kinora_frame::Timestamp;
 
 use super::{
-    EncodeSettings, Note, VideoFormat, Written,
+    Audio, EncodeSettings, Note, Subtitles, VideoFormat, Written,
     arguments::{Input, Plan},
     part::{PartFile, same_file},
 };
@@ -47,6 +47,30 @@ impl Ffmpeg {
             return Err(MediaError::OutputExists { path });
         }
         Ok(Plan::new(self, output, video, source, settings)?.notes)
+    }
+
+    /// How the pieces of an output are encoded: every choice made, nothing but pictures.
+    ///
+    /// # Errors
+    /// As [`Ffmpeg::check_output`].
+    pub fn piece_settings(
+        &self,
+        output: &Path,
+        video: &VideoFormat,
+        source: Option<&MediaInfo>,
+        settings: &EncodeSettings,
+    ) -> Result<EncodeSettings, MediaError> {
+        let plan = Plan::new(self, output, video, source, settings)?;
+        Ok(EncodeSettings {
+            codec: Some(plan.preset_name().to_owned()),
+            pixel_format: Some(plan.pixel_format().to_owned()),
+            audio: Audio::None,
+            subtitles: Subtitles::None,
+            part: None,
+            metadata: Vec::new(),
+            overwrite: true,
+            ..settings.clone()
+        })
     }
 
     /// Joins pieces in order into `output`, with sound and the rest from `source`. `video` and `settings` are those of the
@@ -113,8 +137,11 @@ impl Ffmpeg {
     fn times_of(&self, pieces: &[Piece], stop: &Stop) -> Result<Vec<Timestamp>, MediaError> {
         let mut times = Vec::new();
         for piece in pieces {
-            let index = self.main_packet_index(&piece.path, stop)?;
-            let first = index.pts_of(0);
+            if stop.is_stopped() {
+                return Err(MediaError::Stopped);
+            }
+            let own = crate::nut::times(&piece.path)?;
+            let first = own.first().copied();
             if first != Some(piece.start) || times.last().is_some_and(|last| *last >= piece.start) {
                 return Err(MediaError::Setting {
                     name: "pieces",
@@ -122,7 +149,7 @@ impl Ffmpeg {
                     found: first.map_or_else(|| "nothing in it".to_owned(), |first| format!("beginning at {first}")),
                 });
             }
-            times.extend(index.times());
+            times.extend(own);
         }
         Ok(times)
     }

@@ -26,7 +26,7 @@ use crate::{
 };
 pub use container::Container;
 pub use join::Piece;
-pub use part::PartFile;
+pub use part::{PartFile, rename_new};
 pub use presets::{ALL as ENCODER_PRESETS, EncoderPreset, HdrParameters, Quality, find as encoder_preset};
 
 /// What becomes of the source's sound.

@@ -119,20 +119,31 @@ impl PartFile {
         if self.overwrite {
             return std::fs::rename(&self.part, &self.target);
         }
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{CWD, RenameFlags, renameat_with};
-            match renameat_with(CWD, &self.part, CWD, &self.target, RenameFlags::NOREPLACE) {
-                Ok(()) => return Ok(()),
-                Err(error) if error == rustix::io::Errno::EXIST => return Err(error.into()),
-                Err(_) => {}
-            }
-        }
-        if self.target.symlink_metadata().is_ok() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        std::fs::rename(&self.part, &self.target)
+        rename_new(&self.part, &self.target)
     }
+}
+
+/// Renames within one file system; a name that is taken is an error of kind `AlreadyExists`.
+///
+/// # Errors
+/// The system's.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(error) if matches!(error, rustix::io::Errno::EXIST | rustix::io::Errno::XDEV) => {
+                return Err(error.into());
+            }
+            // A file system without this flag.
+            Err(_) => {}
+        }
+    }
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(from, to)
 }
 
 impl Drop for PartFile {

@@ -4,9 +4,11 @@
 
 mod fields;
 mod reader;
+mod times;
 mod writer;
 
 pub use reader::{NutLimits, NutPacket, NutReader, NutStream};
+pub(crate) use times::times;
 pub use writer::NutWriter;
 
 const FILE_ID: &[u8] = b"nut/multimedia container\0";
