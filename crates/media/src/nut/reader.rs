@@ -434,15 +434,16 @@ impl<R: Read> NutReader<R> {
 
     fn syncpoint(&mut self) -> Result<(), MediaError> {
         let mut fields = Fields::new(&self.packet, self.at);
-        let value = fields.v()?;
-        let count = self.bases.len() as u64;
-        let base = usize::try_from(value % count)
+        // FFmpeg writes decoding times here, which with B-frames begin before zero, in two's complement.
+        let value = fields.v()?.cast_signed();
+        let count = i64::try_from(self.bases.len()).unwrap_or(i64::MAX).max(1);
+        let base = usize::try_from(value.rem_euclid(count))
             .ok()
             .and_then(|index| self.bases.get(index).copied());
-        let ticks = i64::try_from(value / count);
-        let (Some(base), Ok(ticks)) = (base, ticks) else {
-            return Err(self.bad("a time of at most 63 bits", value.to_string()));
+        let Some(base) = base else {
+            return Err(self.bad("a known time base", value.to_string()));
         };
+        let ticks = value.div_euclid(count);
         for (last, stream) in self.last_pts.iter_mut().zip(&self.streams) {
             *last = Timestamp::new(ticks, base).rescale_floor(stream.base)?.ticks;
         }
