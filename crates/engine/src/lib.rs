@@ -24,9 +24,10 @@ pub use clip::{ClipSink, ClipSource, Stated};
 pub use control::{Control, JobState, Observer};
 pub use dedupe::{Decision, Dedupe, DedupeMode, DedupeWindow, frame_hash};
 pub use durable::{
-    Block, ClipPieces, Cuts, Disk, DoneRecord, DurableJob, EndRecord, Final, Found, Identity, JobFolder, JobRecord,
-    NoteRecord, OpenRange, Opening, PieceMaker, PieceWriter, PieceWritten, Published, Record, Removed, SEGMENT_FRAMES,
-    SavedStates, SegmentRecord, SegmentTimes, Shortfall, Store, Who, content_hash, is_published, plan_json, publish,
+    Block, ClipPieces, Cuts, Disk, DoneRecord, DurableJob, ENGINE_VERSION, EndRecord, Final, Found, Identity,
+    JobFolder, JobRecord, NoteRecord, OpenRange, Opening, PieceMaker, PieceWriter, PieceWritten, Published, Record,
+    Removed, SEGMENT_FRAMES, SavedStates, SegmentRecord, SegmentTimes, Shortfall, Store, Who, content_hash,
+    is_published, plan_json, publish,
 };
 pub use error::EngineError;
 pub use event::{Event, Events, LaneReading};

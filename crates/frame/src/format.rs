@@ -1,9 +1,10 @@
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 use crate::{FrameError, Size};
 
 /// How the samples of a pixel are arranged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ColorModel {
     /// One plane of luma.
     Gray,
@@ -21,7 +22,7 @@ pub enum ColorModel {
 
 /// A pixel format: model, depth and alpha. Samples of more than 8 bits are 16-bit little-endian words
 /// with the value in the low bits. Rows are tightly packed; planes follow one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PixelFormat {
     /// Arrangement of samples.
     pub model: ColorModel,

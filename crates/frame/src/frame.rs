@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::{Image, Rational, Timestamp};
@@ -6,7 +7,7 @@ use crate::{Image, Rational, Timestamp};
 pub type FrameIndex = u64;
 
 /// Mastering display colour volume (SMPTE ST 2086), in the units FFmpeg prints: chromaticities and cd/m².
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MasteringDisplay {
     /// x and y of red, green, blue, then the white point.
     pub chromaticities: [(Rational, Rational); 4],
@@ -17,7 +18,7 @@ pub struct MasteringDisplay {
 }
 
 /// Content light level (CTA-861.3), cd/m².
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentLight {
     /// Brightest pixel, cd/m².
     pub max_content: u32,
@@ -26,7 +27,7 @@ pub struct ContentLight {
 }
 
 /// What travels beside the pixels.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SideData {
     /// HDR mastering display.
     pub mastering: Option<MasteringDisplay>,

@@ -1,9 +1,10 @@
+use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
 use crate::{ColorSpec, DeviceBuffer, DeviceId, FrameError, HostBuffer, PixelFormat, PlaneLayout};
 
 /// Width and height in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Size {
     /// Columns.
     pub width: u32,

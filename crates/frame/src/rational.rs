@@ -1,9 +1,11 @@
+use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 use crate::FrameError;
 
 /// An exact fraction in lowest terms with a positive denominator: a time base, a frame rate, an aspect ratio.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "(i64, i64)", into = "(i64, i64)")]
 pub struct Rational {
     num: i64,
     den: i64,
@@ -58,6 +60,20 @@ impl Rational {
     #[must_use]
     pub fn to_f64(self) -> f64 {
         self.num as f64 / self.den as f64
+    }
+}
+
+impl TryFrom<(i64, i64)> for Rational {
+    type Error = FrameError;
+
+    fn try_from((num, den): (i64, i64)) -> Result<Self, FrameError> {
+        Self::new(num, den)
+    }
+}
+
+impl From<Rational> for (i64, i64) {
+    fn from(fraction: Rational) -> Self {
+        (fraction.num, fraction.den)
     }
 }
 

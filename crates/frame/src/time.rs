@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, fmt};
 
 use crate::{FrameError, Rational};
@@ -6,7 +7,7 @@ use crate::{FrameError, Rational};
 ///
 /// Frame times are never floats: 1/24000 and 1/90000 have no common float step, and a rounding of a
 /// microsecond a frame is a visible drift after an hour.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Timestamp {
     /// Count of ticks; negative before the stream's zero.
     pub ticks: i64,

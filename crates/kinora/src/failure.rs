@@ -22,6 +22,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     pub(crate) causes: Vec<String>,
     pub(crate) hint: Option<String>,
+    /// True when the same command goes on where this one ended.
+    pub(crate) resumable: bool,
     /// The frame it happened on, and its time.
     pub(crate) frame: Option<Box<(u64, Option<String>)>>,
 }
@@ -33,6 +35,7 @@ impl Failure {
             message: message.into(),
             causes: Vec::new(),
             hint: None,
+            resumable: false,
             frame: None,
         }
     }
@@ -69,7 +72,7 @@ impl Failure {
             "device" | "runtime" => exit::DEVICE,
             "job" => match code {
                 "job.stopped" => exit::STOPPED,
-                "job.locked" => exit::ERROR,
+                "job.locked" | "job.io" | "job.damaged" | "job.state" | "job.incomplete" => exit::ERROR,
                 _ => exit::USAGE,
             },
             _ => exit::ERROR,
@@ -102,7 +105,7 @@ impl Failure {
             "hint": self.hint,
             "frame": self.frame.as_ref().map(|at| at.0),
             "timecode": self.frame.as_ref().and_then(|at| at.1.clone()),
-            "resumable": false,
+            "resumable": self.resumable,
             "exit": self.exit(),
         })
     }

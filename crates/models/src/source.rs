@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::error::{ModelError, Result};
+
 /// The file or files that hold a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
@@ -12,6 +14,35 @@ pub enum ModelSource {
     },
     /// An ONNX file; external data only inside its folder.
     Onnx(PathBuf),
+}
+
+impl ModelSource {
+    /// BLAKE3 over all that is read of the network: graph and weights, external ones too.
+    ///
+    /// # Errors
+    /// Files that cannot be read, and external weights outside the model's folder.
+    pub fn content_hash(&self) -> Result<String> {
+        let mut hash = blake3::Hasher::new();
+        let mut add = |path: &PathBuf| -> Result<()> {
+            let file = std::fs::File::open(path).map_err(ModelError::unreadable(path))?;
+            let bytes = file.metadata().map_err(ModelError::unreadable(path))?.len();
+            hash.update(&bytes.to_le_bytes());
+            hash.update_reader(file).map_err(ModelError::unreadable(path))?;
+            Ok(())
+        };
+        match self {
+            Self::Ncnn { param, bin } => {
+                add(param)?;
+                add(bin)?;
+            }
+            Self::Onnx(path) => {
+                add(path)?;
+                let external = crate::onnx_file::open(path)?.file.weights_hash;
+                hash.update(&external.to_le_bytes());
+            }
+        }
+        Ok(hash.finalize().to_hex().to_string())
+    }
 }
 
 /// What a caller must know of an image-to-image network beside its graph. `None` means: read it from the file.

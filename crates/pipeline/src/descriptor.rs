@@ -1,10 +1,10 @@
 use std::fmt;
 
 use kinora_frame::{DeviceId, Layout, PixelFormat, Rational};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Part of a pipeline that a processor belongs to, in running order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Filters and checks of what comes in.

@@ -125,6 +125,12 @@ pub trait Processor: Send + Sync {
         Vec::new()
     }
 
+    /// What decides its pixels besides its parameters: hashes of weights, precision, kind of device. Jobs whose parts are
+    /// made at different times or places compare it.
+    fn identity(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// Ends calls that are running, from another thread; what they return then is an error.
     fn cancel(&self) {}
 

@@ -66,6 +66,8 @@ struct Upscale {
     descriptor: Descriptor,
     model: ImageModel,
     id: String,
+    /// BLAKE3 of graph and weights.
+    weights: String,
     pool: Pool,
     tile: TileChoice,
     /// Bytes that the activations of one call may take.
@@ -126,6 +128,7 @@ impl Upscale {
             descriptor: about(),
             model,
             id: resolved.id,
+            weights: resolved.source.content_hash().map_err(model_error)?,
             pool: resources.pool.clone(),
             tile,
             activation_bytes: (resources.memory_bytes / 2 / resources.workers.max(1) as u64).max(64 << 20),
@@ -286,6 +289,15 @@ impl Processor for Upscale {
             facts.push(("tile", tile));
         }
         facts
+    }
+
+    fn identity(&self) -> Vec<(&'static str, String)> {
+        let report = self.model.report();
+        vec![
+            ("weights", self.weights.clone()),
+            ("device", report.device.to_string()),
+            ("precision", report.precision.to_string()),
+        ]
     }
 
     fn cancel(&self) {

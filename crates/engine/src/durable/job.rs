@@ -1,13 +1,17 @@
 use std::{ops::Range, sync::Arc};
 
+use kinora_media::Stop;
 use kinora_pipeline::Restart;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Cuts, EndRecord, JobFolder, PieceMaker, SavedStates,
+    Cuts, EndRecord, Final, JobFolder, PieceMaker, Published, SavedStates, publish,
     sink::{SegmentSink, Segments},
 };
-use crate::{Control, EngineError, Event, Events, FrameSource, OfflineJob, Report, lanes::Clock, offline::Part};
+use crate::{
+    Control, EngineError, Event, Events, FrameSource, Halt, OfflineJob, Report, control::Hooks, lanes::Clock,
+    offline::Part,
+};
 
 /// Opens the source at a range of its frames; what it gives is numbered as in the whole source.
 pub type OpenRange<'a> = dyn Fn(Range<u64>) -> Result<Box<dyn FrameSource>, EngineError> + Sync + 'a;
@@ -202,6 +206,32 @@ impl DurableJob {
                 segments: Some((done, all)),
             },
             other => other,
+        }
+    }
+
+    /// Joins the segments into the final file; see [`publish`].
+    ///
+    /// # Errors
+    /// As [`publish`]; a stop is [`EngineError::Stopped`], and nothing is lost by it.
+    pub fn publish(&self, about: &Final<'_>, partial: bool, control: &Control) -> Result<Published, EngineError> {
+        let stop = Stop::default();
+        let halt: Halt = {
+            let stop = stop.clone();
+            Arc::new(move || stop.stop())
+        };
+        control.install(Hooks {
+            stop: Some(Arc::clone(&halt)),
+            abort: Some(halt),
+        });
+        let published = publish(&self.folder, about, partial, &stop);
+        control.install(Hooks::default());
+        match published {
+            Err(_) if stop.is_stopped() => Err(self.told(EngineError::Stopped {
+                frames: self.frames_done(),
+                kept: true,
+                segments: None,
+            })),
+            published => published,
         }
     }
 

@@ -27,3 +27,6 @@ pub use publish::{Final, Published, is_published, publish};
 pub use record::{DoneRecord, EndRecord, JobRecord, NoteRecord, Record, SegmentRecord, SegmentTimes, Shortfall};
 pub use states::SavedStates;
 pub use store::{Disk, Store};
+
+/// Number of the engine's way with pixels and times: raised whenever the same job would give another output.
+pub const ENGINE_VERSION: u32 = 1;

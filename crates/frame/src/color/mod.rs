@@ -7,12 +7,13 @@ pub mod lut;
 pub mod tone_map;
 pub mod transfer;
 
-pub use apply::map_rgb;
-
 use std::fmt;
 
+pub use apply::map_rgb;
+use serde::{Deserialize, Serialize};
+
 /// Colour matrix that turns RGB into luma and chroma (ITU-T H.273, MatrixCoefficients).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Matrix {
     /// Not stated by the source; see [`ColorSpec::resolved_matrix`].
     #[default]
@@ -30,15 +31,15 @@ pub enum Matrix {
 }
 
 /// Colour primaries, by H.273 number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Primaries(pub u8);
 
 /// Transfer characteristics, by H.273 number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Transfer(pub u8);
 
 /// Code values that mean black and white.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum ColorRange {
     /// 16..235 at 8 bits ("tv", "mpeg"); what video without a tag means.
     #[default]
@@ -48,7 +49,7 @@ pub enum ColorRange {
 }
 
 /// Where chroma samples of 4:2:0 and 4:2:2 sit (H.273 Chroma420SampleLocType 0, 1, 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum ChromaLocation {
     /// Beside the left luma column, between two rows: MPEG-2, H.264, HEVC by default.
     #[default]
@@ -60,7 +61,7 @@ pub enum ChromaLocation {
 }
 
 /// All that says what code values mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct ColorSpec {
     /// Matrix, [`Matrix::Unspecified`] when the source does not say.
     pub matrix: Matrix,

@@ -1,5 +1,6 @@
 use std::{path::PathBuf, str::FromStr};
 
+use kinora_engine::Block;
 use kinora_frame::Size;
 
 /// How progress is shown.
@@ -173,6 +174,48 @@ pub(crate) struct EncodeFlags {
     /// The same as --subtitles none
     #[arg(long, conflicts_with = "subtitles", hide_short_help = true)]
     pub(crate) no_subtitles: bool,
+}
+
+/// How a video's job is kept safe.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "The job")]
+pub(crate) struct SafetyFlags {
+    /// Throw the job folder away and begin again; otherwise a job goes on where it was
+    #[arg(long)]
+    pub(crate) restart: bool,
+    /// Go on with the settings of the job folder, whatever the other flags say
+    #[arg(long, hide_short_help = true, conflicts_with = "restart")]
+    pub(crate) resume_settings: bool,
+    /// Job folder [default: OUTPUT.kinora, removed when done]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    pub(crate) work_dir: Option<PathBuf>,
+    /// Leave the job folder when done
+    #[arg(long, hide_short_help = true)]
+    pub(crate) keep_work: bool,
+    /// Segments of 240 frames, each safe once it is done; off is one encoder, and a stopped job begins again
+    #[arg(long, value_parser = ["on", "off"], default_value = "on", hide_short_help = true)]
+    pub(crate) segments: String,
+    /// Make only the k-th of n blocks of segments, k from 0; kinora join puts them together
+    #[arg(
+        long,
+        value_name = "k/n",
+        env = "KINORA_SEGMENT",
+        hide_short_help = true,
+        requires = "work_dir"
+    )]
+    pub(crate) segment: Option<Block>,
+    /// Go on where beginning in the middle is not exact, and record it
+    #[arg(long, hide_short_help = true)]
+    pub(crate) approximate: bool,
+    /// Check finished segments by hash; always done after the machine was started anew
+    #[arg(long, hide_short_help = true)]
+    pub(crate) verify: bool,
+    /// Keep this much of the disk free
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", hide_short_help = true)]
+    pub(crate) min_free: Bytes,
+    /// Make a playable file of the finished segments and compute nothing
+    #[arg(long, hide_short_help = true)]
+    pub(crate) finish_partial: bool,
 }
 
 /// The job.

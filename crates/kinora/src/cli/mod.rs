@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use flags::{
     AutoNumber, ColorChoice, DeviceFlags, EncodeFlags, InOut, JobFlags, Moment, PictureFlags, PlaceFlags,
-    ProgressStyle, SizeFlags,
+    ProgressStyle, SafetyFlags, SizeFlags,
 };
 #[cfg(test)]
 pub(crate) use flags::{PictureSize, ScaleFactor};
@@ -137,7 +137,7 @@ Examples:
 The one image tensor of the input (any name, f32, CHW or NCHW, 0..1) goes through the network; the output holds 'y'.";
 
 /// How a job works, whatever it does.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct JobArgs {
     #[command(flatten)]
     pub(crate) picture: PictureFlags,
@@ -145,6 +145,8 @@ pub(crate) struct JobArgs {
     pub(crate) place: PlaceFlags,
     #[command(flatten)]
     pub(crate) encode: EncodeFlags,
+    #[command(flatten)]
+    pub(crate) safety: SafetyFlags,
     #[command(flatten)]
     pub(crate) job: JobFlags,
 }

@@ -60,6 +60,7 @@ fn check_exists(input: &Path) -> Result<(), Failure> {
 }
 
 /// A probed video and the part of it that is wanted.
+#[derive(Clone)]
 pub(crate) struct Clip {
     pub(crate) ffmpeg: Ffmpeg,
     pub(crate) info: MediaInfo,
@@ -136,6 +137,15 @@ impl Clip {
             first,
             end,
         })
+    }
+
+    /// The same video with another part of it.
+    pub(crate) fn with_range(&self, first: u64, end: u64) -> Self {
+        Self {
+            first,
+            end,
+            ..self.clone()
+        }
     }
 
     /// First time and the time after the last, where only a part is wanted.

@@ -1,22 +1,27 @@
 //! One video through one pipeline: what `upscale` and `run` have in common.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use kinora_engine::{
-    ClipSink, ClipSource, Control, DedupeMode, Event, FrameSink, FrameSource, OfflineJob, OnFrameError, Report,
+    ClipSink, ClipSource, Clock, Control, DedupeMode, EngineError, Event, Events, FrameSink, FrameSource, OfflineJob,
+    OnFrameError, Report,
 };
+use kinora_frame::{ColorSpec, PixelFormat, Size};
 use kinora_media::{
     Audio, DecodeOptions, Decoder, Deinterlace, EncodeSettings, Encoder, SizeChange, StartAt, Stop, Subtitles,
     VideoFormat,
 };
 use kinora_pipeline::{Accepts, Pipeline, PipelineBuilder, Stage};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
     clip::Clip,
+    durable::{self, ContentHash, CutJob},
     output_name::{NameParts, default_output},
     place::Place,
     telling::{ReportFile, chosen, head, tell},
@@ -30,7 +35,7 @@ use crate::{
 };
 
 /// A processor that a job wants, with its parameters.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WantedNode {
     /// Name in the pipeline: the processor's, with a number from the second on.
     pub(crate) id: String,
@@ -79,6 +84,7 @@ impl JobPlan {
 }
 
 /// The flags of a job, wherever they come from.
+#[derive(Clone, Copy)]
 pub(crate) struct JobSettings<'a> {
     pub(crate) io: &'a InOut,
     pub(crate) set: &'a [String],
@@ -137,78 +143,61 @@ pub(crate) fn run_clip(
     settings: &JobSettings<'_>,
 ) -> Result<(), Failure> {
     let console = &app.console;
-    let input = &clip.info.path;
     let output = choose_output(clip, output, &plan, settings)?;
-    check_output(&output, input, settings.io.overwrite)?;
-    let report_file = ReportFile::open(
-        settings
-            .with
-            .job
-            .report
-            .as_deref()
-            .filter(|_| !settings.with.job.dry_run),
-    )?;
-    let place = Place::new(&settings.with.place)?;
-    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &settings.with.place)?;
-
-    let mut options = DecodeOptions {
-        stream: Some(clip.stream),
-        pool: place.pool.clone(),
-        deinterlace: match settings.with.picture.deinterlace.as_str() {
-            "on" => Deinterlace::On,
-            "off" => Deinterlace::Off,
-            _ => Deinterlace::Auto,
-        },
-        size_change: match settings.with.picture.on_size_change.as_str() {
-            "fail" => SizeChange::Fail,
-            _ => SizeChange::Rescale,
-        },
-        index: Some(Arc::clone(&clip.index)),
-        ..DecodeOptions::default()
-    };
-    if clip.first > 0 {
-        options.start = Some(StartAt {
-            index: Arc::clone(&clip.index),
-            frame: clip.first,
-        });
+    let mut settings = *settings;
+    let (ranged, flags);
+    let mut clip = clip;
+    let mut old_encode = None;
+    if settings.with.safety.resume_settings {
+        let old = durable::old_settings(&durable::job_folder(&output, &settings.with.safety))?;
+        plan = old.plan();
+        flags = old.flags(settings.with);
+        ranged = clip.with_range(old.first, old.end);
+        clip = &ranged;
+        settings = JobSettings {
+            with: &flags,
+            set: &[],
+            ..settings
+        };
+        old_encode = Some(old.encode);
     }
-    let decoder = Decoder::open(&clip.ffmpeg, &clip.info, options)?;
-    let source = ClipSource::new(
-        decoder,
-        Arc::clone(&clip.index),
-        input.clone(),
-        clip.facts.frame_rate,
-        clip.first,
-        clip.end,
-        clip.stated(),
-    );
+    let (input, with) = (&clip.info.path, settings.with);
+    let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if output.exists() && !settings.io.overwrite && durable::is_complete(&output, &with.safety) {
+        durable::tidy(&output, &with.safety)?;
+        console.say(&format!("{name} is complete already"));
+        return Ok(());
+    }
+    check_output(&output, input, settings.io.overwrite)?;
+    let report_file = ReportFile::open(with.job.report.as_deref().filter(|_| !with.job.dry_run))?;
+    let place = Place::new(&with.place)?;
+    let encode = EncodeSettings {
+        overwrite: settings.io.overwrite,
+        threads: encoder_threads(with, &place),
+        ..old_encode.unwrap_or_else(|| encode_settings(clip, &settings))
+    };
+    let cuts = durable::cuts(clip, &output, &encode, &with.safety);
+    let content = (cuts.is_ok() && !with.job.dry_run).then(|| ContentHash::begin(clip));
+    let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &with.place)?;
+    let encode = EncodeSettings {
+        metadata: vec![("kinora".to_owned(), made_by(&plan, &pipeline, &with.picture))],
+        ..encode
+    };
+
+    let source = open_source(clip, &with.picture, &place, clip.first..clip.end)?;
     let image = source.image();
     let format = image_format(&source)?;
-    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);
+    let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &with.picture);
     let laid_out = job.plan(&source)?;
     let size = laid_out.output.size;
-    // A source that does not name its matrix gives a file that does not either, unless players would then guess
-    // another one for the new height.
-    let mut color = image.color;
-    if clip.facts.color.resolved_matrix(size.height) == color.matrix {
-        color.matrix = clip.facts.color.matrix;
-    }
-    let video = VideoFormat {
-        size,
-        format,
-        color,
-        output_color: if format.is_yuv() { color } else { clip.facts.color },
-        time_base: clip.time_base,
-        sample_aspect: clip.facts.sample_aspect,
-        side_data: clip.facts.side_data.clone(),
-    };
-    let encode = encode_settings(clip, settings, &plan, &place, &pipeline);
+    let video = video_format(clip, image.color, format, size);
 
     head(app, clip, &output, &plan, &pipeline, size, &encode, &place);
     if job.effective_dedupe(&laid_out) != job.dedupe && laid_out.worth_sharing {
         console.say("  duplicates off: an output depends on more than its pixels");
     }
-    if settings.with.job.dry_run {
+    durable::say_segments(app, &cuts, &output, &with.safety);
+    if with.job.dry_run {
         for line in laid_out.to_text().lines() {
             console.say(&format!("  {line}"));
         }
@@ -216,25 +205,110 @@ pub(crate) fn run_clip(
         return Ok(());
     }
 
-    let encoder = Encoder::start(
-        &clip.ffmpeg,
-        &output,
-        &video,
-        Some(&clip.info),
-        &encode,
-        &Stop::default(),
-    )?;
-    for note in encoder.notes() {
-        console.warn("output.note", &note.to_string(), None);
-    }
-    let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let report = execute(app, &job, Box::new(source), Box::new(ClipSink::new(encoder)), &name)?;
+    let report = match cuts {
+        Ok(cuts) => {
+            // Each run of segments opens the source by itself.
+            drop(source);
+            let open = |range: Range<u64>| {
+                let source = open_source(clip, &with.picture, &place, range)?;
+                Ok(Box::new(source) as Box<dyn FrameSource>)
+            };
+            let job = CutJob {
+                app,
+                clip,
+                output: &output,
+                plan: &plan,
+                pipeline: &pipeline,
+                with,
+                job,
+                restart: laid_out.restart,
+                video,
+                encode,
+                cuts,
+                content,
+                open: &open,
+            };
+            match job.run(&name)? {
+                (report, Some(published)) => durable::reported(report, &published),
+                (report, None) => {
+                    durable::tell_block(app, &report, with.safety.segment);
+                    return Ok(());
+                }
+            }
+        }
+        Err(why) => {
+            durable::refuse_without_segments(&with.safety, &why)?;
+            let (ffmpeg, stop) = (&clip.ffmpeg, Stop::default());
+            let encoder = Encoder::start(ffmpeg, &output, &video, Some(&clip.info), &encode, &stop)?;
+            for note in encoder.notes() {
+                console.warn("output.note", &note.to_string(), None);
+            }
+            execute(app, &job, Box::new(source), Box::new(ClipSink::new(encoder)), &name)?
+        }
+    };
     tell(app, &report, &name);
     if let Some(file) = report_file {
         let input = json!({"path": clip.info.path.to_string_lossy(), "first": clip.first, "end": clip.end});
         file.write(&report, &plan, &pipeline, input)?;
     }
     Ok(())
+}
+
+/// Frames `range` of a clip.
+fn open_source(
+    clip: &Clip,
+    picture: &PictureFlags,
+    place: &Place,
+    range: Range<u64>,
+) -> Result<ClipSource, EngineError> {
+    let mut options = DecodeOptions {
+        stream: Some(clip.stream),
+        pool: place.pool.clone(),
+        deinterlace: match picture.deinterlace.as_str() {
+            "on" => Deinterlace::On,
+            "off" => Deinterlace::Off,
+            _ => Deinterlace::Auto,
+        },
+        size_change: match picture.on_size_change.as_str() {
+            "fail" => SizeChange::Fail,
+            _ => SizeChange::Rescale,
+        },
+        index: Some(Arc::clone(&clip.index)),
+        ..DecodeOptions::default()
+    };
+    if range.start > 0 {
+        options.start = Some(StartAt {
+            index: Arc::clone(&clip.index),
+            frame: range.start,
+        });
+    }
+    let decoder = Decoder::open(&clip.ffmpeg, &clip.info, options)?;
+    Ok(ClipSource::new(
+        decoder,
+        Arc::clone(&clip.index),
+        clip.info.path.clone(),
+        clip.facts.frame_rate,
+        range.start,
+        range.end.min(clip.end),
+        clip.stated(),
+    ))
+}
+
+/// The pictures that are written. A source that does not name its matrix gives a file that does not either, unless
+/// players would then guess another one for the new height.
+fn video_format(clip: &Clip, mut color: ColorSpec, format: PixelFormat, size: Size) -> VideoFormat {
+    if clip.facts.color.resolved_matrix(size.height) == color.matrix {
+        color.matrix = clip.facts.color.matrix;
+    }
+    VideoFormat {
+        size,
+        format,
+        color,
+        output_color: if format.is_yuv() { color } else { clip.facts.color },
+        time_base: clip.time_base,
+        sample_aspect: clip.facts.sample_aspect,
+        side_data: clip.facts.side_data.clone(),
+    }
 }
 
 /// Runs a job with progress, keys and signals.
@@ -245,6 +319,17 @@ pub(crate) fn execute(
     sink: Box<dyn FrameSink>,
     name: &str,
 ) -> Result<Report, Failure> {
+    steered(app, name, |control, clock, events| {
+        job.run(source, sink, control, clock, events)
+    })
+}
+
+/// Does work with progress, keys and signals.
+pub(crate) fn steered<T>(
+    app: &App,
+    name: &str,
+    work: impl FnOnce(&Control, &Clock, &Events) -> Result<T, EngineError>,
+) -> Result<T, Failure> {
     let console = &app.console;
     let control = Control::default();
     let view = Arc::new(ProgressView::new(console.clone(), name.to_owned()));
@@ -256,12 +341,19 @@ pub(crate) fn execute(
         let (view, console) = (Arc::clone(&view), console.clone());
         Arc::new(move |event: Event| match event {
             Event::Progress { snapshot, lanes } => view.progress(&snapshot, &lanes),
+            Event::Resumed {
+                segments_done,
+                segments,
+                frames_done,
+                removed_bytes,
+            } => view.resumed(segments_done, segments, frames_done, removed_bytes),
+            Event::Segment(record) => view.segment(&record),
             Event::Warning { code, message } => console.warn(code, &message, None),
-        }) as kinora_engine::Events
+        }) as Events
     };
     let steering = Steering::new(&control, console, console.style() == ProgressStyle::Bar);
     console.follow(Some(&control));
-    let result = job.run(source, sink, &control, &console.clock(), &events);
+    let result = work(&control, &console.clock(), &events);
     console.follow(None);
     drop(steering);
     console.clear();
@@ -296,7 +388,7 @@ pub(crate) fn offline_job(
     }
 }
 
-fn image_format(source: &ClipSource) -> Result<kinora_frame::PixelFormat, Failure> {
+fn image_format(source: &ClipSource) -> Result<PixelFormat, Failure> {
     match source.image().layout {
         kinora_frame::Layout::Pixels(format) => Ok(format),
         kinora_frame::Layout::Tensor { .. } => Err(Failure::new("frame.invalid", "a decoder gave no pixels")),
@@ -374,13 +466,24 @@ pub(crate) fn check_parent(output: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn encode_settings(
-    clip: &Clip,
-    settings: &JobSettings<'_>,
-    plan: &JobPlan,
-    place: &Place,
-    pipeline: &Pipeline,
-) -> EncodeSettings {
+/// What made a file, for its metadata.
+fn made_by(plan: &JobPlan, pipeline: &Pipeline, picture: &PictureFlags) -> String {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pipeline": plan.json(),
+        "chosen": chosen(pipeline),
+        "salvage": picture.salvage,
+    })
+    .to_string()
+}
+
+/// Threads of the encoder, where the user said how many.
+fn encoder_threads(with: &JobArgs, place: &Place) -> Option<u32> {
+    let asked = with.place.on.threads.is_some();
+    asked.then(|| u32::try_from(place.threads).unwrap_or(1))
+}
+
+fn encode_settings(clip: &Clip, settings: &JobSettings<'_>) -> EncodeSettings {
     let flags = &settings.with.encode;
     let no_audio = flags.no_audio || flags.audio == "none";
     let subtitles = if flags.no_subtitles {
@@ -388,12 +491,6 @@ fn encode_settings(
     } else {
         flags.subtitles.as_str()
     };
-    let made_by = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "pipeline": plan.json(),
-        "chosen": chosen(pipeline),
-        "salvage": settings.with.picture.salvage,
-    });
     EncodeSettings {
         codec: flags.codec.clone(),
         crf: flags.crf,
@@ -405,13 +502,6 @@ fn encode_settings(
             .iter()
             .map(|pair| (pair.0.clone(), pair.1.clone()))
             .collect(),
-        threads: settings
-            .with
-            .place
-            .on
-            .threads
-            .is_some()
-            .then(|| u32::try_from(place.threads).unwrap_or(1)),
         audio: if no_audio { Audio::None } else { Audio::Copy },
         subtitles: match subtitles {
             "none" => Subtitles::None,
@@ -419,8 +509,6 @@ fn encode_settings(
             _ => Subtitles::Copy,
         },
         part: clip.part(),
-        metadata: vec![("kinora".to_owned(), made_by.to_string())],
-        overwrite: settings.io.overwrite,
         ..EncodeSettings::default()
     }
 }

@@ -3,6 +3,7 @@
 mod clip;
 pub(crate) mod describe;
 pub(crate) mod doctor;
+mod durable;
 pub(crate) mod infer;
 mod job;
 pub(crate) mod list;

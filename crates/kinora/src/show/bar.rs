@@ -3,10 +3,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use kinora_engine::{JobState, LaneReading, Snapshot};
+use kinora_engine::{JobState, LaneReading, SegmentRecord, Snapshot};
 use serde_json::json;
 
-use super::{Console, clock_time, count};
+use super::{Console, bytes, clock_time, count};
 use crate::cli::ProgressStyle;
 
 /// A plain line comes every so many percent, or after so long, whichever is later.
@@ -69,6 +69,40 @@ impl ProgressView {
         shown.at = Some(now);
         shown.percent = snapshot.percent;
         shown.last = Some((*snapshot, lanes.to_vec()));
+    }
+
+    /// What an earlier run has left.
+    pub(crate) fn resumed(&self, segments_done: u64, segments: Option<u64>, frames_done: u64, removed_bytes: u64) {
+        if self.console.style() == ProgressStyle::Json {
+            let fields = json!({
+                "segments_done": segments_done, "frames_done": frames_done, "removed_bytes": removed_bytes,
+            });
+            self.console.event("resume", &fields);
+            return;
+        }
+        let of = segments.map_or_else(String::new, |all| format!(" of {}", count(all)));
+        self.console.say(&format!(
+            "  resuming   {}{of} segments found, {} frames are done",
+            count(segments_done),
+            count(frames_done)
+        ));
+        if removed_bytes > 0 {
+            self.console.say(&format!(
+                "  removed    what a killed run left unfinished ({})",
+                bytes(removed_bytes)
+            ));
+        }
+    }
+
+    /// A segment is safe.
+    pub(crate) fn segment(&self, record: &SegmentRecord) {
+        if self.console.style() == ProgressStyle::Json {
+            let fields = json!({
+                "index": record.index, "first_frame": record.span[0], "last_frame": record.span[1].saturating_sub(1),
+                "bytes": record.bytes, "blake3": record.blake3,
+            });
+            self.console.event("segment", &fields);
+        }
     }
 
     pub(crate) fn state(&self, from: JobState, to: JobState) {

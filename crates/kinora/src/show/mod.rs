@@ -4,6 +4,6 @@ mod bar;
 mod console;
 mod numbers;
 
-pub(crate) use bar::ProgressView;
+pub(crate) use bar::{ProgressView, utc_now};
 pub(crate) use console::Console;
 pub(crate) use numbers::{bytes, clock_time, count, rate};

@@ -13,6 +13,7 @@ pub(crate) mod part;
 mod presets;
 mod stored;
 
+use serde::{Deserialize, Serialize};
 use std::{io, path::Path, path::PathBuf, process::ChildStdin, time::Duration};
 
 use kinora_frame::{ColorSpec, Frame, PixelFormat, Rational, SideData, Size, Timestamp};
@@ -30,7 +31,7 @@ pub use part::{PartFile, rename_new};
 pub use presets::{ALL as ENCODER_PRESETS, EncoderPreset, HdrParameters, Quality, find as encoder_preset};
 
 /// What becomes of the source's sound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Audio {
     /// Copied, bit for bit, all tracks.
     #[default]
@@ -40,7 +41,7 @@ pub enum Audio {
 }
 
 /// What becomes of the source's subtitles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Subtitles {
     /// All of them; text is rewritten where the container has its own form. What cannot be is an error before the start.
     #[default]
@@ -52,7 +53,7 @@ pub enum Subtitles {
 }
 
 /// What becomes of a picture with an odd side where the encoder takes even ones only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum OddSize {
     /// The last column or row is doubled.
     #[default]
@@ -64,7 +65,7 @@ pub enum OddSize {
 }
 
 /// How to encode.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EncodeSettings {
     /// `h264`, `h265`, `av1`, `vp9`, `prores`, `ffv1`, `gif`, `webp`, or a hardware encoder; `None` is by container.
     pub codec: Option<String>,
@@ -99,7 +100,7 @@ pub struct EncodeSettings {
 }
 
 /// The pictures that will be written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoFormat {
     /// Size of every frame.
     pub size: Size,
