@@ -84,6 +84,8 @@ impl DurableJob {
             whole.add(report);
         }
         self.check_end(open)?;
+        whole.shortfall = self.folder.end().and_then(|end| end.shortfall);
+        whole.truncated = whole.shortfall.is_some();
         Ok(whole)
     }
 

@@ -15,12 +15,13 @@ pub(crate) use flags::{PictureSize, ScaleFactor};
 
 /// Commands that are planned and not in this version.
 pub(crate) const NOT_YET: &[&str] = &[
-    "generate", "serve", "plan", "join", "validate", "graph", "convert", "migrate", "bench",
+    "generate", "serve", "plan", "validate", "graph", "convert", "migrate", "bench",
 ];
 
 const OVERVIEW: &str = "\
 Make      upscale   enlarge a video or picture with a network
           run       send a video through processors
+          join      put the finished segments of a job together
           infer     run one network on the tensors of a file
 Look      list      models, devices, codecs, processors, presets
           describe  a processor and its parameters
@@ -97,6 +98,9 @@ pub(crate) enum Command {
     /// Run one network on the tensors of a safetensors file
     #[command(after_help = INFER_EXAMPLES)]
     Infer(Box<Infer>),
+    /// Put the finished segments of a job folder together
+    #[command(after_help = JOIN_EXAMPLES)]
+    Join(Join),
     /// List models, devices, codecs, processors or presets
     List(List),
     /// Show a processor and its parameters
@@ -135,6 +139,13 @@ const INFER_EXAMPLES: &str = "\
 Examples:
   kinora infer -m span-x4 -i in.safetensors -o out.safetensors
 The one image tensor of the input (any name, f32, CHW or NCHW, 0..1) goes through the network; the output holds 'y'.";
+
+const JOIN_EXAMPLES: &str = "\
+Examples:
+  kinora run film.mkv --segment 0/2 --work-dir work -p invert     on one machine
+  kinora run film.mkv --segment 1/2 --work-dir work -p invert     on another, the folder shared
+  kinora join work -o film.inverted.mkv
+  kinora join film.2x.mkv.kinora --partial                        a playable file of what is done so far";
 
 /// How a job works, whatever it does.
 #[derive(Clone, Debug, clap::Args)]
@@ -192,6 +203,32 @@ pub(crate) struct Run {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) with: JobArgs,
+}
+
+/// `kinora join`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Join {
+    /// The job folder
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Output file [default: what the folder is named for]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace an existing output
+    #[arg(short = 'y', long)]
+    pub(crate) overwrite: bool,
+    /// Take the finished segments up to the first gap, and sound to match
+    #[arg(long)]
+    pub(crate) partial: bool,
+    /// Take sound, subtitles and the rest from this file [default: the job's input]
+    #[arg(long, value_name = "PATH", conflicts_with = "no_audio")]
+    pub(crate) audio_from: Option<PathBuf>,
+    /// Leave sound, subtitles and the rest out
+    #[arg(long)]
+    pub(crate) no_audio: bool,
+    /// Check the segments by hash first
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
 /// `kinora infer`.

@@ -218,7 +218,23 @@ impl CutJob<'_> {
             block: flags.segment,
         };
         let path = job_folder(self.output, flags);
-        let (folder, found) = JobFolder::open(&path, Arc::new(Disk), &record, &opening, &Who::this_process(utc_now()))?;
+        let who = Who::this_process(utc_now());
+        let (folder, found) = JobFolder::open(&path, Arc::new(Disk), &record, &opening, &who).map_err(|error| {
+            let EngineError::JobIo {
+                doing: "making",
+                source,
+                ..
+            } = &error
+            else {
+                return Failure::from(error);
+            };
+            Failure::new(
+                "output.unwritable",
+                format!("{} cannot be written", self.output.display()),
+            )
+            .cause(source.to_string())
+            .hint("--output NAME writes elsewhere, --work-dir DIR keeps the job folder elsewhere")
+        })?;
         let job = DurableJob {
             offline: self.job.clone(),
             folder: Arc::new(folder),
@@ -238,15 +254,15 @@ impl CutJob<'_> {
                 .say(&format!("checked      {} segments by hash", count(found.checked)));
         }
         let done = self.compute_and_publish(&job, &found, name);
-        let done = done.map_err(|failure| resumable(failure, &job))?;
-        let is_finished = done.1.is_some() && !flags.finish_partial;
-        if is_finished && !flags.keep_work {
-            let DurableJob { folder, .. } = job;
-            if let Some(folder) = Arc::into_inner(folder) {
-                folder.remove()?;
-            }
+        let done = done.map_err(|failure| resumable(failure, &job));
+        let is_of_use = match &done {
+            Ok((_, published)) => published.is_none() || flags.finish_partial || flags.keep_work,
+            Err(_) => !job.folder.segments().is_empty(),
+        };
+        if !is_of_use && let Some(folder) = Arc::into_inner(job.folder) {
+            folder.remove()?;
         }
-        Ok(done)
+        done
     }
 
     fn compute_and_publish(
@@ -359,7 +375,7 @@ impl Settings {
 fn resumable(mut failure: Failure, job: &DurableJob) -> Failure {
     let (done, all) = job.done();
     let is_stop = failure.code == "job.stopped";
-    failure.resumable = true;
+    failure.resumable = done > 0;
     if done > 0 && !is_stop {
         let of = all.map_or_else(String::new, |all| format!(" of {}", count(all)));
         failure = failure.cause(format!(
@@ -417,7 +433,7 @@ pub(crate) fn tell_block(app: &App, report: &Report, block: Option<Block>) {
     let block = block.map_or_else(String::new, |block| block.to_string());
     if app.console.style() == ProgressStyle::Json {
         let fields = json!({
-            "output": null, "frames": report.frames_out, "seconds": report.seconds, "bytes": report.sink.bytes,
+            "output": "", "frames": report.frames_out, "seconds": report.seconds, "bytes": report.sink.bytes,
             "duplicates": report.duplicates, "fps": report.frames_out as f64 / report.seconds.max(1e-9), "exit": 0,
         });
         app.console.event("done", &fields);

@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 mod durable;
 pub(crate) mod infer;
 mod job;
+pub(crate) mod join;
 pub(crate) mod list;
 pub(crate) mod models;
 mod output_name;

@@ -170,17 +170,27 @@ pub(crate) fn tell(app: &App, report: &Report, name: &str) {
         console.event(
             "done",
             &json!({
-                "output": report.sink.path.to_string_lossy(), "frames": report.frames_out, "seconds": report.seconds, "fps": fps,
+                "output": report.sink.path.to_string_lossy(), "frames": report.sink.frames, "seconds": report.seconds, "fps": fps,
                 "bytes": report.sink.bytes, "duplicates": report.duplicates, "rejected": report.rejected, "exit": 0,
             }),
         );
         return;
     }
     let wall = Duration::from_secs_f64(report.seconds.max(0.0));
+    // A job that was gone on with has done the rest of them before.
+    let now = if report.frames_out < report.sink.frames {
+        format!(", {} of them now,", count(report.frames_out))
+    } else {
+        String::new()
+    };
     console.say(&format!(
-        "{name}  {} frame{} in {} ({:.1} fps), {}",
-        count(report.frames_out),
-        if report.frames_out == 1 { "" } else { "s" },
+        "{name}  {} frame{}{now} in {} ({:.1} fps), {}",
+        count(report.sink.frames.max(report.frames_out)),
+        if report.sink.frames.max(report.frames_out) == 1 {
+            ""
+        } else {
+            "s"
+        },
         clock_time(wall),
         report.frames_out as f64 / report.seconds.max(1e-9),
         bytes(report.sink.bytes),

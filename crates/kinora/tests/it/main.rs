@@ -13,6 +13,7 @@ mod house;
 mod jobs;
 mod progress_lines;
 mod recipe;
+mod resuming;
 mod steering;
 mod transcripts;
 mod upscaling;

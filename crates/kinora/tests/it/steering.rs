@@ -12,21 +12,13 @@ use rustix::{
 };
 use serde_json::Value as Json;
 
-use crate::command::{clip, frame_hashes, kinora};
+use crate::command::{clip, frame_hashes, kinora, run};
+
+const JOB: &str = "run a.mp4 out.mkv -p device_stub --set device_stub.ms=25 --codec ffv1";
 
 fn slow_job(home: &std::path::Path) -> Child {
     let mut command = kinora(home);
-    command.args([
-        "run",
-        "a.mp4",
-        "out.mkv",
-        "-p",
-        "device_stub",
-        "--set",
-        "device_stub.ms=25",
-        "--codec",
-        "ffv1",
-    ]);
+    command.args(JOB.split(' '));
     command
         .args(["--progress", "json"])
         .stdout(Stdio::piped())
@@ -61,14 +53,13 @@ fn sigint_stops_with_130_and_leaves_no_file() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr}");
     assert!(rest.iter().any(|line| line.contains("\"stopping\"")), "{rest:?}");
     assert!(stderr.contains("error[job.stopped]"), "{stderr}");
-    let left: Vec<_> = std::fs::read_dir(home)
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    assert!(
-        left.iter().all(|name| !name.to_string_lossy().contains("out")),
-        "{left:?}"
-    );
+    assert!(stderr.contains("1 of 1 segments are safe"), "{stderr}");
+    assert!(!home.join("out.mkv").exists());
+    // The same command goes on: the one segment is done, and only the file was missing.
+    let ran = run(home, JOB.split(' '));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(frame_hashes(home, "out.mkv").len(), 96);
+    assert!(!home.join("out.mkv.kinora").exists());
 }
 
 #[test]

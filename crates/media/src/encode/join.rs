@@ -46,7 +46,7 @@ impl Ffmpeg {
         if !settings.overwrite && output.symlink_metadata().is_ok() {
             return Err(MediaError::OutputExists { path });
         }
-        Ok(Plan::new(self, output, video, source, settings)?.notes)
+        Ok(Plan::new(self, output, video, with_streams(source), settings)?.notes)
     }
 
     /// How the pieces of an output are encoded: every choice made, nothing but pictures.
@@ -60,7 +60,7 @@ impl Ffmpeg {
         source: Option<&MediaInfo>,
         settings: &EncodeSettings,
     ) -> Result<EncodeSettings, MediaError> {
-        let plan = Plan::new(self, output, video, source, settings)?;
+        let plan = Plan::new(self, output, video, with_streams(source), settings)?;
         Ok(EncodeSettings {
             codec: Some(plan.preset_name().to_owned()),
             pixel_format: Some(plan.pixel_format().to_owned()),
@@ -89,7 +89,7 @@ impl Ffmpeg {
         stop: &Stop,
     ) -> Result<Written, MediaError> {
         self.check_output(output, video, source, settings)?;
-        let plan = Plan::new(self, output, video, source, settings)?;
+        let plan = Plan::new(self, output, video, with_streams(source), settings)?;
         let text = list(pieces)?;
         let times = self.times_of(pieces, stop)?;
         let part = PartFile::create(output, settings.overwrite)?;
@@ -153,6 +153,11 @@ impl Ffmpeg {
         }
         Ok(times)
     }
+}
+
+/// The source, where it may hold more than pictures. An animated WebP does not, and FFmpeg could not open it.
+pub(super) fn with_streams(source: Option<&MediaInfo>) -> Option<&MediaInfo> {
+    source.filter(|source| source.container != crate::animation::WEBP)
 }
 
 /// FFmpeg's list of pieces. With `inpoint` and `duration` from the same rounded times the errors cancel and no

@@ -257,8 +257,7 @@ impl Encoder {
                 path: output.to_path_buf(),
             });
         }
-        // An animated WebP is read in Rust: FFmpeg could not open it, and it holds nothing but its pictures.
-        let source = source.filter(|source| source.container != crate::animation::WEBP);
+        let source = join::with_streams(source);
         video.format.frame_bytes(video.size)?;
         let mut plan = arguments::Plan::new(ffmpeg, output, video, source, settings)?;
         let part = PartFile::create(output, settings.overwrite)?;
