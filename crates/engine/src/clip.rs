@@ -1,6 +1,6 @@
 use std::{path::PathBuf, sync::Arc};
 
-use kinora_frame::{ColorSpec, Frame, ImageDesc, Layout, Rational};
+use kinora_frame::{ColorSpec, Frame, ImageDesc, Layout, Rational, Timestamp};
 use kinora_media::{Decoder, Encoder, PacketIndex, Verdict};
 
 use crate::{Completeness, EngineError, FrameSink, FrameSource, Halt, SinkReport};
@@ -15,6 +15,8 @@ pub struct ClipSource {
     first: u64,
     end: u64,
     given: u64,
+    /// Time of the last frame given.
+    last: Option<Timestamp>,
     ended_by_range: bool,
     stated: Stated,
 }
@@ -48,9 +50,33 @@ impl ClipSource {
             first,
             end,
             given: 0,
+            last: None,
             ended_by_range: false,
             stated,
         }
+    }
+}
+
+impl ClipSource {
+    /// Whether the part is over, before the next frame or at it. Where times can be searched the time decides, since
+    /// frames that do not decode are not given; elsewhere frames are counted.
+    fn is_at_end(&self, next: Option<Timestamp>) -> bool {
+        if self.end >= self.index.len() {
+            return false;
+        }
+        if !self.index.seekable() {
+            return self.first + self.given >= self.end;
+        }
+        match next {
+            Some(pts) => self.index.pts_of(self.end).is_some_and(|end| pts >= end),
+            None => self.last.is_some() && self.last == self.index.pts_of(self.end.saturating_sub(1)),
+        }
+    }
+
+    fn end_here(&mut self) -> Option<Frame> {
+        self.ended_by_range = true;
+        self.decoder.stop_handle().stop();
+        None
     }
 }
 
@@ -78,15 +104,17 @@ impl FrameSource for ClipSource {
 
     fn next_frame(&mut self) -> Result<Option<Frame>, EngineError> {
         // The end of a part is a place in the index; the last part runs to the last frame that decodes.
-        if self.end < self.index.len() && self.first + self.given >= self.end {
-            self.ended_by_range = true;
-            self.decoder.stop_handle().stop();
-            return Ok(None);
+        if self.is_at_end(None) {
+            return Ok(self.end_here());
         }
         let Some(frame) = self.decoder.next_frame()? else {
             return Ok(None);
         };
+        if self.is_at_end(Some(frame.pts)) {
+            return Ok(self.end_here());
+        }
         self.given += 1;
+        self.last = Some(frame.pts);
         let color = settled(frame.image.desc());
         let image = frame.image.clone().with_color(color);
         Ok(Some(frame.with_image(image)))

@@ -77,7 +77,7 @@ pub(crate) struct Run<'a> {
     rejected: AtomicU64,
     /// Nanoseconds that the job has been paused.
     paused: AtomicU64,
-    network_left: AtomicU64,
+    workers: usize,
     finish_left: AtomicU64,
     dedupe: DedupeMode,
     window: usize,
@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
             encoded: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             paused: AtomicU64::new(0),
-            network_left: AtomicU64::new(workers as u64),
+            workers,
             finish_left: AtomicU64::new(finishers as u64),
             dedupe,
             window: by_bytes.clamp(1, 32),
@@ -181,6 +181,9 @@ impl<'a> Run<'a> {
         control: &Control,
     ) -> Result<Report, EngineError> {
         let began = (self.clock)();
+        for node in self.job.pipeline.nodes() {
+            node.processor.resume();
+        }
         let halts = [source.halt(), sink.halt()];
         let cancel = self.canceller(&halts);
         let failure = Failure::new(Arc::clone(&cancel));
@@ -189,7 +192,7 @@ impl<'a> Run<'a> {
             stop: halts.first().filter(|_| self.part.is_none()).cloned(),
             abort: Some(cancel),
         });
-        let workers = self.network_left.load(Ordering::Relaxed);
+        let workers = self.workers;
         let finishers = self.finish_left.load(Ordering::Relaxed);
         let path = source.path();
         let keeps = sink.keeps_pieces();
@@ -225,9 +228,7 @@ impl<'a> Run<'a> {
             });
         }
         let taken = self.frames_in.load(Ordering::Relaxed);
-        let done = encoded
-            .as_ref()
-            .map_or(0, |(_, progress): &(_, Progress)| progress.done());
+        let done = self.encoded.load(Ordering::Relaxed);
         let stopped = || EngineError::Stopped {
             frames: done,
             kept: keeps && done > 0,
@@ -338,12 +339,27 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Waits while the job is paused. Threads wait side by side, so the one that waited longest in all says how long the
+    /// pauses were.
+    fn gate(&self, control: &Control, waited: &mut Duration) -> JobState {
+        let from = (self.clock)();
+        let state = control.gate();
+        let wait = (self.clock)().saturating_sub(from);
+        if wait > Duration::from_millis(1) {
+            *waited += wait;
+            let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+            self.paused.fetch_max(nanos, Ordering::Relaxed);
+        }
+        state
+    }
+
     /// Lane 1: reads frames. `None` when the job was stopped before the source's own end.
     fn decode(&self, mut source: Box<dyn FrameSource>, control: &Control) -> Result<Option<Completeness>, EngineError> {
         let bytes = self.plan.input.layout.bytes(self.plan.input.size)?;
         let mut segment = None;
+        let mut waited = Duration::ZERO;
         loop {
-            let state = control.gate();
+            let state = self.gate(control, &mut waited);
             let goes_on = state == JobState::Stopping && segment.is_some();
             if state != JobState::Running && !goes_on {
                 self.decoded.close();
@@ -460,6 +476,7 @@ impl<'a> Run<'a> {
             None => self.job.batch.clamp(1, self.plan.batch_max.max(1)),
         };
         let mut segment = None;
+        let mut waited = Duration::ZERO;
         loop {
             let first = match self.prepared.pop() {
                 Pop::Item(first) => first,
@@ -479,18 +496,8 @@ impl<'a> Run<'a> {
                     self.save_state(&runner, states, before)?;
                 }
             }
-            let waits_from = (self.clock)();
-            if control.gate() == JobState::Aborting {
+            if self.gate(control, &mut waited) == JobState::Aborting {
                 return Ok(());
-            }
-            let waited = (self.clock)().saturating_sub(waits_from);
-            // Workers wait side by side: the longest wait is the pause.
-            let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
-            if waited > 1_000_000 {
-                self.paused.fetch_add(
-                    waited / self.network_left.load(Ordering::Relaxed).max(1),
-                    Ordering::Relaxed,
-                );
             }
             let flights = self.busy[2].during(&self.clock, || self.advance(&mut runner, batch))?;
             for flight in flights {

@@ -188,6 +188,11 @@ impl ImageModel {
         self.runs.cancel();
     }
 
+    /// Allows runs again after a cancel.
+    pub fn resume(&self) {
+        self.runs.resume();
+    }
+
     /// Bytes of the largest set of values that are alive at once in a run of a size: what its memory grows by. For a
     /// model file, whose values are not known, 64 channels at the input's size and the output are assumed.
     pub fn activation_bytes(&self, size: PictureSize) -> Result<u64> {

@@ -131,8 +131,12 @@ pub trait Processor: Send + Sync {
         Vec::new()
     }
 
-    /// Ends calls that are running, from another thread; what they return then is an error.
+    /// Ends calls that are running, from another thread; what they and later ones return then is an error, until
+    /// [`Processor::resume`].
     fn cancel(&self) {}
+
+    /// A new run begins: an earlier cancel is over.
+    fn resume(&self) {}
 
     /// Description of what leaves for what comes in: size and colour; the layout is the descriptor's.
     ///

@@ -304,6 +304,10 @@ impl Processor for Upscale {
         self.model.cancel();
     }
 
+    fn resume(&self) {
+        self.model.resume();
+    }
+
     fn output(&self, input: &ImageDesc, _params: &Params) -> Result<ImageDesc, ProcessorError> {
         // Decided before the first frame, so that a tile that cannot be is said at once.
         let size = picture_size(input);

@@ -48,6 +48,7 @@ impl Run<'_> {
             let (index, pts) = (context.frame.index, context.frame.pts);
             match runner.run(vec![context], &now) {
                 Ok(done) => out.extend(done),
+                Err(_) if self.cancelled() => return Ok(Vec::new()),
                 Err(error) if self.job.on_frame_error == OnFrameError::Fail => {
                     return Err(self.at_frame(error, Some((index, pts))));
                 }

@@ -36,6 +36,11 @@ impl Runs {
         }
     }
 
+    /// Takes runs again.
+    pub(super) fn resume(&self) {
+        self.state().cancelled = false;
+    }
+
     /// # Errors
     /// [`NnError::Cancelled`] once the model was cancelled.
     pub(super) fn check(&self) -> Result<()> {
@@ -79,8 +84,6 @@ impl Drop for Run<'_> {
         let mut state = self.runs.state();
         state.running.retain(|(number, _)| *number != self.number);
         // No cancel of this model can reach the executable any more: what reached it is taken back.
-        if state.cancelled {
-            self.executable.resume();
-        }
+        self.executable.resume();
     }
 }
