@@ -3,7 +3,7 @@
 
     python3 scripts/bench/bench.py [--rounds N] [--threads N] [--out FOLDER] [NAME ...]
 
-Names: floors, network, reference, identity, overlap, memory; without one, all in this order. `KINORA` is the command
+Names: floors, network, reference, identity, overlap, memory, serial; without one, all in this order. `KINORA` is the command
 (default target/ci/kinora), `KINORA_MODELS` the folder of models, `KINORA_PEERS` the programs compared with
 (scripts/bench/setup_peers.sh). A benchmark looks, it does not judge: the exit status is 0 whatever the figures are.
 Run it on a machine that does nothing else; the load average stands beside each figure.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from setup import ROOT, Absent, Setup
 
-NAMES = ["floors", "network", "reference", "identity", "overlap", "memory"]
+NAMES = ["floors", "network", "reference", "identity", "overlap", "memory", "serial"]
 
 
 def main() -> None:

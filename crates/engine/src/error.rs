@@ -141,6 +141,16 @@ pub enum EngineError {
         /// Bytes that stay free.
         keep: u64,
     },
+    /// A disk that will not hold the whole job.
+    #[error("the disk will not hold this job: about {needed} bytes are needed where {} lies, {free} are free", folder.display())]
+    DiskShort {
+        /// The job folder.
+        folder: PathBuf,
+        /// Bytes estimated.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// A file of the job folder.
     #[error("{doing} {} failed: {source}", path.display())]
     JobIo {
@@ -271,7 +281,7 @@ impl EngineError {
             Self::Incomplete { .. } => "job.incomplete",
             Self::Warmup { .. } => "job.warmup",
             Self::NoState { .. } => "job.state",
-            Self::DiskReserve { .. } => "disk.full",
+            Self::DiskReserve { .. } | Self::DiskShort { .. } => "disk.full",
             Self::JobIo { source, .. }
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
@@ -306,7 +316,9 @@ impl EngineError {
             }
             Self::Warmup { .. } => Some("--approximate goes on all the same and records it".to_owned()),
             Self::NoState { .. } => Some("run the segments before it first".to_owned()),
-            Self::DiskReserve { .. } => Some("free space and repeat the command: what is finished is kept".to_owned()),
+            Self::DiskReserve { .. } | Self::DiskShort { .. } => {
+                Some("free space and repeat the command: what is finished is kept".to_owned())
+            }
             Self::JobIo { .. } if self.code() == "disk.full" => {
                 Some("free space and repeat the command: what is finished is kept".to_owned())
             }

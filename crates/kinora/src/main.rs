@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Upscale(flags) => commands::upscale::run(&app, &flags),
         Command::Run(flags) => commands::run::run(&app, &flags),
         Command::Infer(flags) => commands::infer::run(&app, &flags),
+        Command::Plan(flags) => commands::run::plan(&app, &flags),
         Command::Join(flags) => commands::join::run(&app, &flags),
         Command::List(flags) => commands::list::run(&app, &flags),
         Command::Describe(flags) => commands::describe::run(&app, &flags),

@@ -32,6 +32,8 @@ pub struct DurableJob {
     pub approximate: bool,
     /// Bytes that stay free on the disk.
     pub min_free: u64,
+    /// End the job where the disk will not hold all of it, instead of a warning.
+    pub strict_space: bool,
     /// Device and batch, for the records.
     pub made: Json,
 }
@@ -163,6 +165,7 @@ impl DurableJob {
                 maker: Arc::clone(&self.maker),
                 states: states.clone(),
                 min_free: self.min_free,
+                strict_space: self.strict_space,
                 events: Arc::clone(events),
                 made: self.made.clone(),
             }),

@@ -23,6 +23,8 @@ pub(super) struct Segments {
     pub(super) states: Option<Arc<SavedStates>>,
     /// Bytes that stay free on the disk.
     pub(super) min_free: u64,
+    /// An estimate above what is free is an error.
+    pub(super) strict_space: bool,
     pub(super) events: Events,
     /// Device and batch.
     pub(super) made: Json,
@@ -218,8 +220,42 @@ fn commit(about: &Segments, open: Open, bytes: &AtomicU64) -> Result<(), EngineE
     let record = record(about, segment, frames, duplicates, Some(times));
     let state = about.states.as_ref().and_then(|states| states.take(segment));
     let record = about.folder.commit(record, Some(&path), state.as_deref())?;
-    bytes.fetch_add(record.bytes, Ordering::Relaxed);
+    if bytes.fetch_add(record.bytes, Ordering::Relaxed) == 0 {
+        check_space(about, &record)?;
+    }
     (about.events)(Event::Segment(record));
+    Ok(())
+}
+
+/// From the first segment of a run: whether the rest, and the final file beside the segments, will find room.
+fn check_space(about: &Segments, first: &SegmentRecord) -> Result<(), EngineError> {
+    let (folder, cuts) = (&about.folder, &about.cuts);
+    let (Some(free), Some(end)) = (folder.store().free(folder.path()), cuts.end()) else {
+        return Ok(());
+    };
+    let all = end.saturating_sub(cuts.first());
+    let done: u64 = folder.segments().values().map(|record| record.frames).sum();
+    let frames = all.saturating_sub(done).saturating_add(all);
+    // A third more: later scenes may be busier.
+    let needed = u128::from(frames) * u128::from(first.bytes) * 4 / 3 / u128::from(first.frames.max(1));
+    let needed = u64::try_from(needed).unwrap_or(u64::MAX).saturating_add(about.min_free);
+    if needed <= free {
+        return Ok(());
+    }
+    if about.strict_space {
+        return Err(EngineError::DiskShort {
+            folder: folder.path().to_path_buf(),
+            needed,
+            free,
+        });
+    }
+    (about.events)(Event::Warning {
+        code: "disk.short",
+        message: format!(
+            "the disk may not hold this job: about {needed} bytes are needed where {} lies, {free} are free",
+            folder.path().display()
+        ),
+    });
     Ok(())
 }
 

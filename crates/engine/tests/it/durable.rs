@@ -14,7 +14,8 @@ use std::{
 
 use kinora_engine::{
     Block, Control, Cuts, DedupeMode, Disk, DurableJob, EngineError, Event, Events, Found, FrameSource, Halt, Identity,
-    JobFolder, JobRecord, OfflineJob, Opening, PieceMaker, PieceWriter, PieceWritten, Record, Report, Store, Who,
+    JobFolder, JobRecord, JobState, OfflineJob, Opening, PieceMaker, PieceWriter, PieceWritten, Record, Report, Store,
+    Who,
 };
 use kinora_frame::{Frame, Pool};
 use kinora_pipeline::{
@@ -44,6 +45,8 @@ struct Faulty {
     calls: AtomicU64,
     at: u64,
     fault: Option<Fault>,
+    /// Bytes that are said to be free.
+    free: Option<u64>,
     log: Mutex<Vec<&'static str>>,
 }
 
@@ -53,6 +56,18 @@ impl Faulty {
             calls: AtomicU64::new(0),
             at,
             fault,
+            free: None,
+            log: Mutex::default(),
+        })
+    }
+
+    /// A disk without a fault on which so much is free.
+    fn small(free: u64) -> Arc<Self> {
+        Arc::new(Self {
+            calls: AtomicU64::new(0),
+            at: 0,
+            fault: None,
+            free: Some(free),
             log: Mutex::default(),
         })
     }
@@ -134,7 +149,7 @@ impl Store for Faulty {
     }
 
     fn free(&self, path: &Path) -> Option<u64> {
-        Disk.free(path)
+        self.free.or_else(|| Disk.free(path))
     }
 }
 
@@ -243,6 +258,7 @@ fn durable(folder: JobFolder, pipeline: Arc<Pipeline>, restart: Restart) -> Dura
         restart,
         approximate: false,
         min_free: 0,
+        strict_space: false,
         made: json!({}),
     }
 }
@@ -455,7 +471,7 @@ fn t13_damaged_segments_are_made_again() {
         ..Opening::default()
     };
     let (job, found) = take(&path, Arc::new(Disk), "a", &verify).unwrap();
-    assert_eq!((found.checked, job.missing(0..5)), (5, vec![0..1]));
+    assert_eq!((found.checked, job.missing(0..5)), (5, Vec::from([0..1])));
     drop(job);
     run().unwrap();
     assert_eq!(content(&path), clean);
@@ -486,7 +502,8 @@ fn a_stop_ends_at_a_cut_and_the_rest_is_made_later() {
         assert_eq!(found.removed, [], "a stop leaves nothing unfinished");
         let stopper = control.clone();
         let slow = Closure::new(move |index, value| {
-            if index % 5 == 2 {
+            // Once: a second stop would be at once.
+            if index % 5 == 2 && stopper.state() == JobState::Running {
                 stopper.stop();
             }
             work_for(300);
@@ -752,7 +769,7 @@ fn events_name_every_segment_and_frames_of_earlier_runs_count() {
         .collect();
     assert_eq!(made, [2, 3, 4]);
     let last = seen.iter().rev().find_map(|event| match event {
-        Event::Progress { snapshot, .. } => Some(snapshot.clone()),
+        Event::Progress { snapshot, .. } => Some(*snapshot),
         _ => None,
     });
     let last = last.unwrap();
@@ -770,6 +787,35 @@ fn a_job_that_cannot_spare_the_reserve_stops_before_it_is_touched() {
     job.min_free = u64::MAX;
     let error = job.run(&range_of, &Control::default(), &clock(), &quiet()).unwrap_err();
     assert_eq!(error.code(), "disk.full");
+}
+
+#[test]
+fn a_disk_that_will_not_hold_the_job_is_said_once_the_first_segment_is_done() {
+    for (free, strict, expected) in [(50, false, "warned"), (50, true, "refused"), (1 << 20, true, "silent")] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Faulty::small(free);
+        let (job, _) = take(&folder.path().join("job"), store, "a", &Opening::default()).unwrap();
+        let mut job = durable(job, pipeline(halving()), Restart::Stateless);
+        job.strict_space = strict;
+        let warned = Arc::new(AtomicBool::new(false));
+        let events: Events = {
+            let warned = Arc::clone(&warned);
+            Arc::new(move |event| {
+                if matches!(event, Event::Warning { code: "disk.short", .. }) {
+                    warned.store(true, Ordering::SeqCst);
+                }
+            })
+        };
+        let ran = job.run(&range_of, &Control::default(), &clock(), &events);
+        let found = match (&ran, warned.load(Ordering::SeqCst)) {
+            (Err(error), false) if error.code() == "disk.full" => "refused",
+            (Ok(_), true) => "warned",
+            (Ok(_), false) => "silent",
+            _ => "something else",
+        };
+        assert_eq!(found, expected, "{ran:?}");
+        assert!(job.done().0 > 0);
+    }
 }
 
 #[test]

@@ -195,6 +195,14 @@ pub(crate) struct SafetyFlags {
     /// Segments of 240 frames, each safe once it is done; off is one encoder, and a stopped job begins again
     #[arg(long, value_parser = ["on", "off"], default_value = "on", hide_short_help = true)]
     pub(crate) segments: String,
+    /// Take settings and cuts from a plan that `kinora plan` wrote
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_short_help = true,
+        conflicts_with = "resume_settings"
+    )]
+    pub(crate) plan: Option<PathBuf>,
     /// Make only the k-th of n blocks of segments, k from 0; kinora join puts them together
     #[arg(
         long,
@@ -213,6 +221,9 @@ pub(crate) struct SafetyFlags {
     /// Keep this much of the disk free
     #[arg(long, value_name = "SIZE", default_value = "1GiB", hide_short_help = true)]
     pub(crate) min_free: Bytes,
+    /// Stop where the disk will not hold the whole job, instead of a warning; known once the first segment is done
+    #[arg(long, hide_short_help = true)]
+    pub(crate) strict_space: bool,
     /// Make a playable file of the finished segments and compute nothing
     #[arg(long, hide_short_help = true)]
     pub(crate) finish_partial: bool,

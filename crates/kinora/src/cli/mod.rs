@@ -14,13 +14,12 @@ pub(crate) use flags::{
 pub(crate) use flags::{PictureSize, ScaleFactor};
 
 /// Commands that are planned and not in this version.
-pub(crate) const NOT_YET: &[&str] = &[
-    "generate", "serve", "plan", "validate", "graph", "convert", "migrate", "bench",
-];
+pub(crate) const NOT_YET: &[&str] = &["generate", "serve", "validate", "graph", "convert", "migrate", "bench"];
 
 const OVERVIEW: &str = "\
 Make      upscale   enlarge a video or picture with a network
           run       send a video through processors
+          plan      write down a job for several machines
           join      put the finished segments of a job together
           infer     run one network on the tensors of a file
 Look      list      models, devices, codecs, processors, presets
@@ -98,6 +97,9 @@ pub(crate) enum Command {
     /// Run one network on the tensors of a safetensors file
     #[command(after_help = INFER_EXAMPLES)]
     Infer(Box<Infer>),
+    /// Write down a job, so that several machines can do it in parts
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(Box<Run>),
     /// Put the finished segments of a job folder together
     #[command(after_help = JOIN_EXAMPLES)]
     Join(Join),
@@ -139,6 +141,13 @@ const INFER_EXAMPLES: &str = "\
 Examples:
   kinora infer -m span-x4 -i in.safetensors -o out.safetensors
 The one image tensor of the input (any name, f32, CHW or NCHW, 0..1) goes through the network; the output holds 'y'.";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  kinora plan film.mkv -o plan.json -p upscale --set upscale.model=span-x2
+  kinora run film.mkv --plan plan.json --segment 0/2 --work-dir work      on one machine
+  kinora run film.mkv --plan plan.json --segment 1/2 --work-dir work      on another, the folder shared
+  kinora join work -o film.2x.mkv";
 
 const JOIN_EXAMPLES: &str = "\
 Examples:
@@ -196,7 +205,15 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) io: InOut,
     /// Processors in order, separated by commas, or a pipeline in a .json file
-    #[arg(short, long, value_name = "NAMES|FILE", help_heading = "What is done")]
+    #[arg(
+        short,
+        long,
+        value_name = "NAMES|FILE",
+        help_heading = "What is done",
+        default_value = "",
+        hide_default_value = true,
+        required_unless_present_any = ["plan", "resume_settings"]
+    )]
     pub(crate) pipeline: String,
     /// Any parameter of the pipeline: PROCESSOR.KEY=VALUE; repeatable
     #[arg(long, value_name = "PROC.KEY=VALUE", help_heading = "What is done")]

@@ -11,7 +11,7 @@ use kinora_engine::{
     JobRecord, OfflineJob, OpenRange, Opening, Published, Report, SEGMENT_FRAMES, SinkReport, Snapshot, Who,
     content_hash, is_published, plan_json,
 };
-use kinora_media::{Container, EncodeSettings, VideoFormat};
+use kinora_media::{Container, EncodeSettings, PartFile, VideoFormat};
 use kinora_pipeline::{Pipeline, Restart};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -182,6 +182,51 @@ impl CutJob<'_> {
         }))
     }
 
+    /// What the job is, and how its pieces are encoded.
+    fn record(&mut self) -> Result<(JobRecord, EncodeSettings), Failure> {
+        let (clip, source) = (self.clip, Some(&self.clip.info));
+        let pieces = clip
+            .ffmpeg
+            .piece_settings(self.output, &self.video, source, &self.encode)?;
+        let content = self.content.take().map_or(Ok(Json::Null), ContentHash::wait)?;
+        let identity = self.identity(&content, &pieces);
+        let record = JobRecord {
+            identity: identity.hash(),
+            parts: identity.parts().clone(),
+            plan: plan_json(&self.cuts),
+            settings: serde_json::to_value(self.settings()).unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            created: utc_now(),
+        };
+        if let Some(file) = &self.with.safety.plan {
+            let planned = read_plan(file)?;
+            if planned.identity != record.identity {
+                return Err(EngineError::OtherSettings {
+                    folder: file.clone(),
+                    segments: 0,
+                    differences: Identity::new(planned.parts).differences(&identity),
+                }
+                .into());
+            }
+        }
+        Ok((record, pieces))
+    }
+
+    /// Writes the job down for workers on several machines.
+    pub(crate) fn write_plan(mut self, file: &Path, overwrite: bool) -> Result<(), Failure> {
+        let (record, _) = self.record()?;
+        let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
+        PartFile::write(file, text.as_bytes(), overwrite)?;
+        let segments = self.cuts.segments().unwrap_or_default();
+        self.app.console.say(&format!(
+            "{}  {} segments of {} frames; kinora run IN --plan FILE --segment 0/2 --work-dir DIR makes the first half",
+            file.display(),
+            count(segments),
+            self.cuts.length()
+        ));
+        Ok(())
+    }
+
     /// Opens the job folder, runs what is missing and gives the file its name.
     ///
     /// The report is of this run alone; there is no file for one block of several.
@@ -201,17 +246,7 @@ impl CutJob<'_> {
             app.console
                 .warn("output.note", "the bit rate is held in each segment by itself", hint);
         }
-        let pieces = clip.ffmpeg.piece_settings(self.output, video, source, &self.encode)?;
-        let content = self.content.take().map_or(Ok(Json::Null), ContentHash::wait)?;
-        let identity = self.identity(&content, &pieces);
-        let record = JobRecord {
-            identity: identity.hash(),
-            parts: identity.parts().clone(),
-            plan: plan_json(&self.cuts),
-            settings: serde_json::to_value(self.settings()).unwrap_or_default(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            created: utc_now(),
-        };
+        let (record, pieces) = self.record()?;
         let opening = Opening {
             restart: flags.restart,
             verify: flags.verify,
@@ -247,6 +282,7 @@ impl CutJob<'_> {
             restart: self.restart,
             approximate: flags.approximate,
             min_free: flags.min_free.0,
+            strict_space: flags.strict_space,
             made: json!({"device": self.with.place.on.device, "batch": self.job.batch}),
         };
         if found.checked > 0 {
@@ -371,6 +407,23 @@ impl Settings {
     }
 }
 
+/// The settings of a plan.
+pub(crate) fn planned_settings(file: &Path) -> Result<Settings, Failure> {
+    let bad = |error: serde_json::Error| not_a_plan(file, &error.to_string());
+    serde_json::from_value(read_plan(file)?.settings).map_err(bad)
+}
+
+fn read_plan(file: &Path) -> Result<JobRecord, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| not_a_plan(file, &error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| not_a_plan(file, &error.to_string()))
+}
+
+fn not_a_plan(file: &Path, why: &str) -> Failure {
+    Failure::new("job.plan", format!("{} is no plan of a job", file.display()))
+        .cause(why)
+        .hint("kinora plan IN -o plan.json -p NAMES writes one")
+}
+
 /// The same failure with what is safe.
 fn resumable(mut failure: Failure, job: &DurableJob) -> Failure {
     let (done, all) = job.done();
@@ -398,8 +451,9 @@ pub(crate) fn tidy(output: &Path, flags: &SafetyFlags) -> Result<(), Failure> {
 }
 
 /// Flags that need segments, for a job that has none.
-pub(crate) fn refuse_without_segments(flags: &SafetyFlags, why: &str) -> Result<(), Failure> {
+pub(crate) fn refuse_without_segments(flags: &SafetyFlags, is_plan: bool, why: &str) -> Result<(), Failure> {
     let asked = [
+        ("a plan", is_plan || flags.plan.is_some()),
         ("--segment", flags.segment.is_some()),
         ("--finish-partial", flags.finish_partial),
         ("--resume-settings", flags.resume_settings),

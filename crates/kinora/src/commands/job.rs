@@ -89,6 +89,8 @@ pub(crate) struct JobSettings<'a> {
     pub(crate) io: &'a InOut,
     pub(crate) set: &'a [String],
     pub(crate) with: &'a JobArgs,
+    /// Only write the job down, here.
+    pub(crate) plan_to: Option<&'a Path>,
 }
 
 /// Applies `--set` and loads the processors.
@@ -148,8 +150,12 @@ pub(crate) fn run_clip(
     let (ranged, flags);
     let mut clip = clip;
     let mut old_encode = None;
-    if settings.with.safety.resume_settings {
-        let old = durable::old_settings(&durable::job_folder(&output, &settings.with.safety))?;
+    let safety = &settings.with.safety;
+    if safety.resume_settings || safety.plan.is_some() {
+        let old = match &safety.plan {
+            Some(file) => durable::planned_settings(file)?,
+            None => durable::old_settings(&durable::job_folder(&output, safety))?,
+        };
         plan = old.plan();
         flags = old.flags(settings.with);
         ranged = clip.with_range(old.first, old.end);
@@ -163,12 +169,21 @@ pub(crate) fn run_clip(
     }
     let (input, with) = (&clip.info.path, settings.with);
     let name = output.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if output.exists() && !settings.io.overwrite && durable::is_complete(&output, &with.safety) {
+    if settings.plan_to.is_none()
+        && output.exists()
+        && !settings.io.overwrite
+        && durable::is_complete(&output, &with.safety)
+    {
         durable::tidy(&output, &with.safety)?;
         console.say(&format!("{name} is complete already"));
         return Ok(());
     }
-    check_output(&output, input, settings.io.overwrite)?;
+    match settings.plan_to {
+        Some(file) => check_output(file, input, settings.io.overwrite)?,
+        // A worker of a block makes no output.
+        None if with.safety.segment.is_some() => {}
+        None => check_output(&output, input, settings.io.overwrite)?,
+    }
     let report_file = ReportFile::open(with.job.report.as_deref().filter(|_| !with.job.dry_run))?;
     let place = Place::new(&with.place)?;
     let encode = EncodeSettings {
@@ -228,6 +243,9 @@ pub(crate) fn run_clip(
                 content,
                 open: &open,
             };
+            if let Some(file) = settings.plan_to {
+                return job.write_plan(file, settings.io.overwrite);
+            }
             match job.run(&name)? {
                 (report, Some(published)) => durable::reported(report, &published),
                 (report, None) => {
@@ -237,7 +255,7 @@ pub(crate) fn run_clip(
             }
         }
         Err(why) => {
-            durable::refuse_without_segments(&with.safety, &why)?;
+            durable::refuse_without_segments(&with.safety, settings.plan_to.is_some(), &why)?;
             let (ffmpeg, stop) = (&clip.ffmpeg, Stop::default());
             let encoder = Encoder::start(ffmpeg, &output, &video, Some(&clip.info), &encode, &stop)?;
             for note in encoder.notes() {

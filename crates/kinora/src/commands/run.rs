@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kinora_pipeline::Stage;
 use serde::Deserialize;
@@ -12,8 +12,27 @@ use super::{
 use crate::{app::App, cli::Run, failure::Failure};
 
 pub(crate) fn run(app: &App, flags: &Run) -> Result<(), Failure> {
-    let (input, output) = input_and_output(&flags.io)?;
-    let (name, nodes) = read_pipeline(&flags.pipeline)?;
+    send(app, flags, false)
+}
+
+/// Writes down what [`run`] would do.
+pub(crate) fn plan(app: &App, flags: &Run) -> Result<(), Failure> {
+    send(app, flags, true)
+}
+
+fn send(app: &App, flags: &Run, only_plan: bool) -> Result<(), Failure> {
+    let (input, mut output) = input_and_output(&flags.io)?;
+    let old = flags.with.safety.plan.is_some() || flags.with.safety.resume_settings;
+    let (name, nodes) = if flags.pipeline.is_empty() && old {
+        (String::new(), Vec::new())
+    } else {
+        read_pipeline(&flags.pipeline)?
+    };
+    let plan_to = if only_plan {
+        Some(plan_file(output.take())?)
+    } else {
+        None
+    };
     let plan = JobPlan {
         nodes,
         scale: None,
@@ -25,12 +44,28 @@ pub(crate) fn run(app: &App, flags: &Run) -> Result<(), Failure> {
         io: &flags.io,
         set: &flags.set,
         with: &flags.with,
+        plan_to: plan_to.as_deref(),
     };
     if let Some(files) = pictures_of(&input)? {
+        if only_plan {
+            return Err(Failure::usage(
+                "pictures need no plan: a folder is shared out by its files",
+            ));
+        }
         return run_stills(app, &input, Pictures::open(&input, files)?, output, plan, &settings);
     }
     let clip = Clip::open(app, &input, &flags.io)?;
     run_clip(app, &clip, output, plan, &settings)
+}
+
+fn plan_file(output: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let path = output.ok_or_else(|| {
+        Failure::new("usage.missing", "--output is missing: the file that the plan goes into").hint("-o plan.json")
+    })?;
+    if path.extension().is_none_or(|extension| extension != "json") {
+        return Err(Failure::usage(format!("{} is no name of a plan", path.display())).hint("-o plan.json"));
+    }
+    Ok(path)
 }
 
 /// A pipeline file.

@@ -22,6 +22,7 @@ pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
         io: &flags.io,
         set: &flags.set,
         with: &flags.with,
+        plan_to: None,
     };
     if let Some(files) = pictures_of(&input)? {
         let pictures = Pictures::open(&input, files)?;

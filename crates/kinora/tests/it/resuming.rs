@@ -127,7 +127,7 @@ fn a_stopped_job_goes_on_and_refuses_other_settings() {
     assert_eq!(part.code, Some(0), "{}", part.stderr);
     let done = frame_hashes(home, "out.partial.mp4");
     assert!(
-        done.len() % 240 == 0 && (240..FRAMES as usize).contains(&done.len()),
+        done.len().is_multiple_of(240) && (240..FRAMES as usize).contains(&done.len()),
         "{}",
         done.len()
     );
@@ -177,10 +177,18 @@ fn four_workers_make_the_bytes_of_one() {
     let one = run(home, words(&format!("{JOB} --keep-work --work-dir one")));
     assert_eq!(one.code, Some(0), "{}", one.stderr);
     fs::remove_file(home.join("out.mp4")).unwrap();
-    // Two at once, then the other two; the last first.
+    // A plan, so that no worker can have other settings; two at once, then the other two, the last first.
+    let plan = JOB.replace("run a.mp4 out.mp4", "plan a.mp4 -o plan.json");
+    let planned = run(home, words(&plan));
+    assert_eq!(planned.code, Some(0), "{}", planned.stderr);
+    assert!(
+        planned.stderr.contains("plan.json  5 segments of 240 frames"),
+        "{}",
+        planned.stderr
+    );
     for pair in [[3, 1], [0, 2]] {
         let children = pair.map(|k| {
-            let line = format!("{JOB} --work-dir four --segment {k}/4");
+            let line = format!("run a.mp4 --plan plan.json --work-dir four --segment {k}/4");
             let mut command = kinora(home);
             command.args(words(&line)).stderr(Stdio::piped()).spawn().unwrap()
         });
@@ -292,6 +300,9 @@ fn what_cannot_be_cut_says_so() {
         ("run a.mp4 c.mkv -p identity --segment 2/2 --work-dir w", 2),
         ("run a.mp4 c.mkv -p identity --segment 0/2", 2),
         ("run a.mp4 c.mkv -p identity --resume-settings", 2),
+        ("run a.mp4 --plan a.mp4 --segment 0/2 --work-dir w", 2),
+        ("plan a.mp4 -p identity", 2),
+        ("plan a.mp4 -o a.mkv -p identity", 2),
         ("join nowhere", 2),
         ("join .", 2),
     ] {

@@ -84,7 +84,11 @@ fn a_cancelled_model_stops_between_tiles_and_leaves_the_others_alone() {
     });
     assert_eq!(run(&stopped, &x, SMALL).unwrap_err().code(), "run.cancelled");
     stopped.resume();
-    assert_eq!(run(&stopped, &x, SMALL).unwrap(), want, "a cancel is over when the next run begins");
+    assert_eq!(
+        run(&stopped, &x, SMALL).unwrap(),
+        want,
+        "a cancel is over when the next run begins"
+    );
     assert_eq!(run(&other, &x, SMALL).unwrap(), want);
     let fresh = open(&runtime, &options, folder.path(), &executables);
     assert!(ptr::eq(fresh.report(), other.report()));
