@@ -520,7 +520,8 @@ fn a_stop_ends_at_a_cut_and_the_rest_is_made_later() {
         }
         assert!(job.done().0 >= stops, "each stop keeps the segment it was in");
     }
-    assert!(stops >= 2, "{stops}");
+    // What was decoded ahead counts to the segment that is finished.
+    assert!(stops >= 1, "{stops}");
     assert_eq!(content(&path), clean);
 }
 
