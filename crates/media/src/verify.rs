@@ -43,7 +43,8 @@ impl Ffmpeg {
         moved: bool,
         stop: &Stop,
     ) -> Result<Verified, MediaError> {
-        if Container::of(path) == Some(Container::Nut) {
+        let from_zero = written.iter().all(|time| time.ticks >= 0);
+        if Container::of(path) == Some(Container::Nut) && from_zero && !moved {
             return verify_piece(path, written);
         }
         let animation = crate::animation::is_webp(path);

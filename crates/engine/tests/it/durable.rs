@@ -471,7 +471,7 @@ fn t13_damaged_segments_are_made_again() {
         ..Opening::default()
     };
     let (job, found) = take(&path, Arc::new(Disk), "a", &verify).unwrap();
-    assert_eq!((found.checked, job.missing(0..5)), (5, Vec::from([0..1])));
+    assert_eq!((found.checked, job.missing(0..5)), (5, std::iter::once(0..1).collect()));
     drop(job);
     run().unwrap();
     assert_eq!(content(&path), clean);

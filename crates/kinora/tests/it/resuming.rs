@@ -92,12 +92,13 @@ fn a_stopped_job_goes_on_and_refuses_other_settings() {
     let home = home.path();
     let expected = clean(home);
     let child = begin(home);
-    wait(900);
+    let folder = home.join("out.mp4.kinora");
+    while !folder.join("seg-000000.nut").exists() {
+        wait(5);
+    }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ran = finished(child.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(130));
-    let folder = home.join("out.mp4.kinora");
-    assert!(folder.join("seg-000000.nut").exists());
     assert_eq!(fs::read_dir(folder.join("tmp")).unwrap().count(), 0);
 
     // Another quality, another pipeline, another input: each is named, and nothing is touched.
