@@ -52,7 +52,7 @@ pub(crate) fn run(app: &App, flags: &Infer) -> Result<(), Failure> {
     model.run(&values, size, &mut output)?;
     let scale = model.scale() as usize;
     let shape = vec![batch, 3, height * scale, width * scale];
-    write(&flags.output, &shape, &output)?;
+    write(&flags.output, &shape, &output, flags.overwrite)?;
     app.console.say(&format!("{}   y {shape:?}", flags.output.display()));
     Ok(())
 }
@@ -110,13 +110,13 @@ fn image_tensor(bytes: &[u8], path: &Path) -> Result<(String, [usize; 3], Vec<f3
     Ok((name, shape, values))
 }
 
-fn write(path: &Path, shape: &[usize], values: &[f32]) -> Result<(), Failure> {
+fn write(path: &Path, shape: &[usize], values: &[f32], overwrite: bool) -> Result<(), Failure> {
     let failed =
         |cause: String| Failure::new("output.unwritable", format!("{} cannot be written", path.display())).cause(cause);
     let data: &[u8] = bytemuck::cast_slice(values);
     let view = TensorView::new(Dtype::F32, shape.to_vec(), data).map_err(|error| failed(error.to_string()))?;
     let bytes =
         safetensors::serialize(HashMap::from([("y", view)]), None).map_err(|error| failed(error.to_string()))?;
-    PartFile::write(path, &bytes, true)?;
+    PartFile::write(path, &bytes, overwrite)?;
     Ok(())
 }
