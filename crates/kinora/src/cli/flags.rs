@@ -182,7 +182,7 @@ pub(crate) struct JobFlags {
     /// Show what would be done; write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Write a JSON report
+    /// Write a JSON report; one of an earlier job is replaced, another file only with --overwrite
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) report: Option<PathBuf>,
 }

@@ -140,14 +140,7 @@ pub(crate) fn run_clip(
     let input = &clip.info.path;
     let output = choose_output(clip, output, &plan, settings)?;
     check_output(&output, input, settings.io.overwrite)?;
-    let report_file = ReportFile::open(
-        settings
-            .with
-            .job
-            .report
-            .as_deref()
-            .filter(|_| !settings.with.job.dry_run),
-    )?;
+    let report_file = ReportFile::promised(settings, [input.as_path(), output.as_path()])?;
     let place = Place::new(&settings.with.place)?;
     let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &settings.with.place)?;
 

@@ -88,14 +88,6 @@ pub(crate) fn run_stills(
                 .hint("the name of the output decides: .png, .jpg, .webp or .tiff"),
         );
     }
-    let report_file = ReportFile::open(
-        settings
-            .with
-            .job
-            .report
-            .as_deref()
-            .filter(|_| !settings.with.job.dry_run),
-    )?;
     let place = Place {
         pool,
         ..Place::new(&settings.with.place)?
@@ -110,6 +102,8 @@ pub(crate) fn run_stills(
                 .hint("--overwrite replaces it, --output NAME writes elsewhere"),
         );
     }
+    let taken = files.iter().chain(&targets).chain([&folder]).map(PathBuf::as_path);
+    let report_file = ReportFile::promised(settings, taken)?;
     let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &settings.with.place)?;
     let format = target_format(&source, &targets)?;
     let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);

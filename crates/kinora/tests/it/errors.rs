@@ -447,3 +447,52 @@ fn a_cut_off_picture_a_guess_and_a_foreign_option_are_refused() {
     assert_ne!(ran.code, Some(0), "{}", ran.stderr);
     no_output(home);
 }
+
+#[test]
+fn a_report_never_replaces_a_file_of_the_job_nor_one_that_is_no_report() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 3);
+    make(home, &["-i", "a.mp4", "-frames:v", "1", "p.png"]);
+    fs::create_dir(home.join("pictures")).unwrap();
+    for name in ["p.png", "q.png"] {
+        fs::copy(home.join("p.png"), home.join("pictures").join(name)).unwrap();
+    }
+    fs::write(home.join("notes.txt"), "mine").unwrap();
+    std::os::unix::fs::symlink("a.mp4", home.join("link.mp4")).unwrap();
+    let before = fs::read(home.join("a.mp4")).unwrap();
+    for (words, report, code) in [
+        ("a.mp4 out.mkv -y", "a.mp4", "usage.conflict"),
+        ("link.mp4 out.mkv -y", "./a.mp4", "usage.conflict"),
+        ("a.mp4 out.mkv -y", "out.mkv", "usage.conflict"),
+        ("p.png out.png -y", "out.png", "usage.conflict"),
+        ("p.png out.png -y", "p.png", "usage.conflict"),
+        ("pictures -o out -y", "pictures/q.png", "usage.conflict"),
+        ("a.mp4 out.mkv", "notes.txt", "output.exists"),
+        ("pictures -o out", "notes.txt", "output.exists"),
+    ] {
+        let words = words.split(' ').chain(["-p", "identity", "--report", report]);
+        let args: Vec<&str> = ["run"].into_iter().chain(words).collect();
+        let ran = fails(home, &args, 2, &format!("error[{code}]"));
+        assert!(ran.stderr.contains("--report NAME"), "{args:?}:\n{}", ran.stderr);
+    }
+    assert_eq!(fs::read(home.join("a.mp4")).unwrap(), before);
+    assert_eq!(fs::read_to_string(home.join("notes.txt")).unwrap(), "mine");
+    no_output(home);
+    let report = |name: &str, more: &[&str]| {
+        let words = ["run", "a.mp4", "out.mkv", "-p", "identity", "--report", name];
+        run(home, words.iter().chain(more).copied())
+    };
+    // A report of an earlier job is replaced without a word, another file where the user says so.
+    for (name, more) in [
+        ("r.json", &[] as &[&str]),
+        ("r.json", &[]),
+        ("notes.txt", &["--overwrite"]),
+    ] {
+        let ran = report(name, more);
+        assert_eq!(ran.code, Some(0), "{name}: {}", ran.stderr);
+        let text = fs::read_to_string(home.join(name)).unwrap();
+        assert!(text.contains("\"frames_out\": 3"), "{text}");
+        fs::remove_file(home.join("out.mkv")).unwrap();
+    }
+}
