@@ -94,7 +94,10 @@ pub(crate) fn run_stills(
     };
     let overwrite = settings.io.overwrite;
     let (folder, targets) = targets(input, &files, output, &plan, settings)?;
-    if let [target] = targets.as_slice() {
+    let in_folder = input.is_dir();
+    if let [target] = targets.as_slice()
+        && !in_folder
+    {
         check_output(target, input, overwrite)?;
     } else if let Some(there) = targets.iter().find(|target| target.exists() && !overwrite) {
         return Err(
@@ -112,17 +115,16 @@ pub(crate) fn run_stills(
     let console = &app.console;
     let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let image = source.image();
-    let pictures = if targets.len() == 1 {
-        String::new()
-    } else {
-        format!("  {} pictures", count(targets.len() as u64))
+    let pictures = match targets.len() as u64 {
+        _ if !in_folder => String::new(),
+        1 => "  1 picture".to_owned(),
+        n => format!("  {} pictures", count(n)),
     };
     console.say(&format!("{name}   {}  {}{pictures}", image.size, image.layout));
     say_chosen(app, &pipeline);
-    let shown = if targets.len() == 1 {
-        targets.first().cloned().unwrap_or_default()
-    } else {
-        folder.clone()
+    let shown = match targets.first() {
+        Some(target) if !in_folder => target.clone(),
+        _ => folder.clone(),
     };
     console.say(&format!(
         "  output     {}  {}  {format}",
@@ -159,7 +161,7 @@ pub(crate) fn run_stills(
         console.say("dry run: nothing was written");
         return Ok(());
     }
-    if targets.len() > 1 {
+    if in_folder {
         fs::create_dir_all(&folder).map_err(|error| {
             Failure::new(
                 "output.unwritable",
