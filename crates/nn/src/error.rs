@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::Precision;
@@ -203,6 +204,9 @@ impl NnError {
             Self::DuplicateName { .. } => "nn.duplicate-name",
             Self::Weights { .. } => "model.weights",
             Self::CacheCorrupt { .. } => "cache.corrupt",
+            Self::Io { source, .. } if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                "disk.full"
+            }
             Self::Io { .. } => "cache.io",
             Self::RuntimeMissing { .. } => "runtime.missing",
             Self::RuntimeUnusable { .. } => "runtime.unusable",
@@ -263,3 +267,19 @@ impl NnError {
 
 /// Result of this crate.
 pub type Result<T, E = NnError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_are_one_thing() {
+        for (kind, code) in [
+            (ErrorKind::StorageFull, "disk.full"),
+            (ErrorKind::QuotaExceeded, "disk.full"),
+            (ErrorKind::PermissionDenied, "cache.io"),
+        ] {
+            assert_eq!(NnError::io("write", "/cache/a")(kind.into()).code(), code);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What can go wrong with model files, in words that name the file and what to do.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 /// Every failure of the catalogue, of the folders and of a download.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +184,9 @@ impl ZooError {
             Self::Mismatch { .. } => "model.mismatch",
             Self::Stopped => "model.stopped",
             Self::NoSpace { .. } => "disk.full",
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => "disk.full",
+            Self::Io { source, .. } if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                "disk.full"
+            }
             Self::Io { .. } => "model.io",
             Self::ExtraPaths { .. } => "model.paths",
         }
@@ -216,7 +218,7 @@ impl ZooError {
                 Some("nothing was installed; repeat the command, and distrust the package source if it stays".into())
             }
             Self::NoSpace { .. } => Some("free space, or put KINORA_MODELS on another disk".into()),
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Self::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
                 Some("KINORA_MODELS=DIR puts the models folder elsewhere".into())
             }
             _ => None,
@@ -259,6 +261,17 @@ mod tests {
         assert_eq!(human_bytes(2_100_000_000), "2.1 GB");
         assert_eq!(human_bytes(12), "12 B");
         assert_eq!(human_bytes(7_019), "7.0 kB");
+    }
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_are_one_thing() {
+        for (kind, code) in [
+            (ErrorKind::StorageFull, "disk.full"),
+            (ErrorKind::QuotaExceeded, "disk.full"),
+            (ErrorKind::PermissionDenied, "model.io"),
+        ] {
+            assert_eq!(ZooError::io("write", "/models/a")(kind.into()).code(), code);
+        }
     }
 
     #[test]
