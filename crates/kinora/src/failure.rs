@@ -1,3 +1,5 @@
+use std::io;
+
 use kinora_engine::EngineError;
 use kinora_media::MediaError;
 use kinora_models::{ModelError, zoo::ZooError};
@@ -62,7 +64,8 @@ impl Failure {
             "input" => exit::INPUT,
             "model" => match code {
                 "model.ambiguous" | "model.licence" | "model.unknown" => exit::USAGE,
-                "model.offline" | "model.client" | "model.network" | "model.io" => exit::ERROR,
+                "model.offline" | "model.fetch" | "model.io" => exit::ERROR,
+                "model.stopped" => exit::STOPPED,
                 _ => exit::INPUT,
             },
             "disk" => exit::DISK,
@@ -105,6 +108,14 @@ impl Failure {
             "resumable": false,
             "exit": self.exit(),
         })
+    }
+}
+
+/// The code of a write that the system refused.
+pub(crate) fn write_code(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk.full",
+        _ => "output.unwritable",
     }
 }
 
@@ -198,6 +209,8 @@ mod tests {
             ("input.truncated", 3),
             ("model.missing", 3),
             ("model.checksum", 3),
+            ("model.fetch", 1),
+            ("model.stopped", 130),
             ("disk.full", 4),
             ("device.unavailable", 5),
             ("job.stopped", 130),

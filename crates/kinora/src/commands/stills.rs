@@ -17,7 +17,12 @@ use super::{
     place::Place,
     telling::{ReportFile, chosen, say_chosen, tell},
 };
-use crate::{app::App, cli::ProgressStyle, failure::Failure, show::count};
+use crate::{
+    app::App,
+    cli::ProgressStyle,
+    failure::{Failure, write_code},
+    show::count,
+};
 
 /// JPEG quality of outputs: visually without loss.
 const JPEG_QUALITY: u8 = 95;
@@ -163,11 +168,8 @@ pub(crate) fn run_stills(
     }
     if in_folder {
         fs::create_dir_all(&folder).map_err(|error| {
-            Failure::new(
-                "output.unwritable",
-                format!("the folder {} cannot be made", folder.display()),
-            )
-            .cause(error.to_string())
+            let message = format!("the folder {} cannot be made", folder.display());
+            Failure::new(write_code(&error), message).cause(error.to_string())
         })?;
     }
     let sink = StillsSink::new(targets, shown, source.icc_profile(), JPEG_QUALITY, overwrite);

@@ -5,5 +5,5 @@ mod console;
 mod numbers;
 
 pub(crate) use bar::ProgressView;
-pub(crate) use console::Console;
+pub(crate) use console::{Console, unwritable};
 pub(crate) use numbers::{bytes, clock_time, count, rate};

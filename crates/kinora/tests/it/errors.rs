@@ -409,16 +409,41 @@ fn a_reader_that_leaves_ends_the_job_and_nothing_is_left() {
         .unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "0\n");
     no_output(home);
-    let script = format!("'{command}' list presets >/dev/full; echo $?");
-    let output = std::process::Command::new("bash")
-        .args(["-c", &script])
-        .output()
-        .unwrap();
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        "1\n",
-        "what was asked for is not there"
-    );
+}
+
+#[test]
+fn results_that_do_not_fit_the_disk_are_an_error_of_their_own() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 96);
+    let command = env!("CARGO_BIN_EXE_kinora");
+    let job = "run a.mp4 out.mkv -p device_stub --set device_stub.ms=10 --progress json";
+    for line in ["list presets", job, "--help", ""] {
+        let output = std::process::Command::new("bash")
+            .args(["-c", &format!("'{command}' {line} >/dev/full")])
+            .current_dir(home)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{line}: {said}");
+        assert_eq!(said.matches("error[").count(), 1, "{line}: {said}");
+        assert!(said.contains("error[disk.full]: the results"), "{line}: {said}");
+    }
+    no_output(home);
+}
+
+#[test]
+fn a_closed_stderr_is_no_panic() {
+    let home = tempfile::tempdir().unwrap();
+    let command = env!("CARGO_BIN_EXE_kinora");
+    for (line, code) in [("--what", 2), ("upscale nothing.mp4", 3)] {
+        let status = std::process::Command::new("bash")
+            .args(["-c", &format!("'{command}' {line} 2>/dev/full")])
+            .current_dir(home.path())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(code), "{line}");
+    }
 }
 
 #[test]
