@@ -235,6 +235,9 @@ impl Executable {
         check_count(&self.net, "input", self.graph.inputs().len(), inputs.len())?;
         for (info, view) in self.graph.inputs().iter().zip(inputs) {
             check_view("input", info, view.dtype(), view.shape, view.len())?;
+        if self.cancel.is_cancelled() {
+            return Err(NnError::Cancelled);
+        }
         }
         self.graph.run_sized(&self.net, inputs, &self.cancel)
     }
