@@ -141,6 +141,12 @@ pub enum NnError {
         /// Relative root-mean-square difference of the probe.
         difference: f64,
     },
+    /// Nothing shows what the device computes in.
+    #[error("{asked} was asked for, and no made-up picture shows on this network that it is what runs")]
+    NotProbed {
+        /// Precision asked for.
+        asked: Precision,
+    },
     /// The precision is too coarse for the network: its result is no longer the same.
     #[error("{asked} is too coarse for this network: in the probe its result differs from f32 by {:.0} %", difference * 100.0)]
     TooCoarse {
@@ -215,6 +221,7 @@ impl NnError {
             Self::Unavailable { .. } => "device.unavailable",
             Self::ProviderMismatch { .. } => "device.provider-mismatch",
             Self::PrecisionNotProved { .. } => "device.precision-not-proved",
+            Self::NotProbed { .. } => "device.precision-not-probed",
             Self::TooCoarse { .. } => "device.precision-too-coarse",
             Self::Load { .. } => "nn.load",
             Self::Run { .. } => "nn.run",
@@ -244,7 +251,9 @@ impl NnError {
             Self::RuntimeFixed { .. } => "start a new process for the other library".into(),
             Self::Unavailable { .. } => "use --device auto, or install a library that has this device".into(),
             Self::ProviderMismatch { .. } => "use --device cpu, or report the network that does not fit".into(),
-            Self::PrecisionNotProved { .. } | Self::TooCoarse { .. } => "use --precision f32".into(),
+            Self::PrecisionNotProved { .. } | Self::NotProbed { .. } | Self::TooCoarse { .. } => {
+                "use --precision f32".into()
+            }
             Self::CacheCorrupt { path, .. } => format!("delete {}; it is built again", path.display()),
             Self::Io { path, .. } => format!("check that {} can be reached and has room", path.display()),
             _ => return None,

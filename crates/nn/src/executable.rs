@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::error::{NnError, Result};
 use crate::lower::{Form, Lowered, lower};
 use crate::net::Net;
-use crate::report::{ExecutionReport, MemoryPlan};
+use crate::report::{ExecutionReport, MemoryPlan, Proof};
 use crate::runtime::{
     CPU_PROVIDER, CancelToken, GraphSpec, Level, LoadedGraph, ModelSource, OPENVINO_PROVIDER, Runtime,
 };
@@ -95,8 +95,7 @@ impl Executable {
         match Self::load_on(device, runtime, program, options) {
             Err(error) if options.device == DeviceChoice::Auto && may_move_on(device, options, &error) => {
                 let mut executable = Self::load_on(DeviceChoice::Cpu, runtime, program, options)?;
-                let note = [Some(format!("{device}: {error}")), executable.report.note.take()];
-                executable.report.note = Some(note.into_iter().flatten().collect::<Vec<_>>().join("; "));
+                executable.report.add_note(format!("{device}: {error}"));
                 Ok(executable)
             }
             other => other,
@@ -156,7 +155,7 @@ impl Executable {
                 provider: provider.into(),
                 nodes,
                 precision,
-                probe: None,
+                proof: Proof::Needless,
                 form: model.form(),
                 weights,
                 packed_built: built,
@@ -170,7 +169,11 @@ impl Executable {
             cancel: CancelToken::default(),
         };
         if device == DeviceChoice::OpenVino {
-            executable.report.probe = probe::prove(runtime, &mut executable, program, precision)?;
+            let proof = probe::prove(runtime, &mut executable, program, precision)?;
+            executable.report.proof = proof;
+            if proof == Proof::Impossible {
+                executable.report.add_note(format!("{precision} could not be probed"));
+            }
         }
         Ok(executable)
     }

@@ -34,7 +34,7 @@ pub use op::{
 };
 pub use options::{DeviceChoice, LoadOptions, Precision, UnknownChoice, WeightsMode};
 pub use pool::{ExecutableCache, ExecutablePool, Lease};
-pub use report::{ExecutionReport, MemoryPlan};
+pub use report::{ExecutionReport, MemoryPlan, Proof};
 pub use runtime::{MINIMUM_MINOR, Runtime, RuntimeSearch};
 pub use tensor::{DType, Elements, ElementsMut, TensorInfo, TensorView, TensorViewMut, element_count};
 pub use weights::{Weight, WeightCache, WeightFile, WeightStore, WeightWriter};
