@@ -235,12 +235,12 @@ impl Executable {
     /// Runs the network and lets the runtime size the outputs, which are copied: for probes of models whose output
     /// sizes are not known. Float and byte outputs are returned as floats.
     pub fn run_sized(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<(Vec<usize>, Vec<f32>)>> {
-        check_count(&self.net, "input", self.graph.inputs().len(), inputs.len())?;
-        for (info, view) in self.graph.inputs().iter().zip(inputs) {
-            check_view("input", info, view.dtype(), view.shape, view.len())?;
         if self.cancel.is_cancelled() {
             return Err(NnError::Cancelled);
         }
+        check_count(&self.net, "input", self.graph.inputs().len(), inputs.len())?;
+        for (info, view) in self.graph.inputs().iter().zip(inputs) {
+            check_view("input", info, view.dtype(), view.shape, view.len())?;
         }
         self.graph.run_sized(&self.net, inputs, &self.cancel)
     }
@@ -391,9 +391,11 @@ fn load_packed(
         };
     };
     let folder = packed::entry_folder(cache, runtime, model);
-    // An entry that the runtime refuses is built again, as a damaged one is.
-    if let Ok(Some(found)) = packed::load(runtime, model, spec, &folder) {
-        return Ok(Some(found));
+    match packed::load(runtime, model, spec, &folder) {
+        Ok(Some(found)) => return Ok(Some(found)),
+        // An entry that the runtime refuses is built again, as a damaged one is.
+        Err(NnError::Load { .. }) => packed::put_aside(&folder),
+        Ok(None) | Err(_) => {}
     }
     if !must && model.weights_bytes() > packed::BUILD_AT_ONCE {
         return Ok(None);

@@ -10,8 +10,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use cache::temporary_name;
 pub use cache::{WeightCache, WeightWriter};
+pub(crate) use cache::{clear_abandoned, temporary_name};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
