@@ -239,8 +239,8 @@ impl NnError {
                     .into()
             }
             Self::RuntimeUnusable { .. } => {
-                "run `kinora models pull onnxruntime`, or set KINORA_ONNXRUNTIME to the file libonnxruntime.so.* itself, \
-                 in its own folder"
+                "run `kinora models pull onnxruntime`; where KINORA_ONNXRUNTIME or ORT_DYLIB_PATH names this one, unset it, \
+                 or set it to the file libonnxruntime.so.* itself, in its own folder"
                     .into()
             }
             Self::RuntimeTooOld { .. } => {
