@@ -30,15 +30,7 @@ const JPEG_QUALITY: u8 = 95;
 /// The pictures of an input; `None` for a video.
 pub(crate) fn pictures_of(input: &Path) -> Result<Option<Vec<PathBuf>>, Failure> {
     if input.is_dir() {
-        let files = list_stills(input)?;
-        if files.is_empty() {
-            return Err(Failure::new(
-                "input.empty",
-                format!("the folder {} holds no picture", input.display()),
-            )
-            .hint("png, jpg, webp and tiff are read"));
-        }
-        return Ok(Some(files));
+        return Ok(Some(list_stills(input)?));
     }
     // An animation has the extension of a picture and is a clip.
     let still = StillFormat::of(input).is_some() && StillFormat::sniff(input).is_some();

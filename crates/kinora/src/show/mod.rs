@@ -6,4 +6,5 @@ mod numbers;
 
 pub(crate) use bar::ProgressView;
 pub(crate) use console::{Console, unwritable};
-pub(crate) use numbers::{bytes, clock_time, count, rate};
+pub(crate) use kinora_models::zoo::human_bytes as bytes;
+pub(crate) use numbers::{clock_time, count, rate};

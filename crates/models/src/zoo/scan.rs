@@ -34,20 +34,6 @@ pub enum State {
     },
 }
 
-impl State {
-    /// The column of a list: `installed`, `available`, `damaged: pull again`, `found in place`, or why it is unusable.
-    #[must_use]
-    pub fn words(&self) -> &str {
-        match self {
-            Self::Installed => "installed",
-            Self::Available => "available",
-            Self::Damaged { .. } => "damaged: pull again",
-            Self::Found => "found in place",
-            Self::Unsupported { why } => why,
-        }
-    }
-}
-
 /// A model in a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
@@ -222,9 +208,7 @@ fn found_entry(catalogue: &Catalogue, place: &Place, path: &Path) -> Option<Entr
     let file_kind = FileKind::of_name(path)?;
     let pair_bin = path.with_extension("bin");
     let (source, extra) = match file_kind {
-        // The .param stands for the pair.
-        FileKind::NcnnBin if path.with_extension("param").is_file() => return None,
-        // Weights of other programs carry this suffix too; only a pair is ours to judge.
+        // The .param stands for the pair; weights of other programs carry this suffix too.
         FileKind::NcnnBin => return None,
         FileKind::NcnnParam if pair_bin.is_file() => {
             let bytes = std::fs::metadata(&pair_bin).map(|m| m.len()).unwrap_or(0);

@@ -128,15 +128,6 @@ impl Weight {
         })
     }
 
-    /// The same values under another name.
-    pub fn renamed(&self, name: &str) -> Self {
-        Self {
-            name: name.into(),
-            shape: self.shape.clone(),
-            data: self.data.clone(),
-        }
-    }
-
     /// The values.
     pub fn values(&self) -> &[f32] {
         match &self.data {
