@@ -32,7 +32,7 @@ pub use op::{
     Activation, BinaryOp, Conv, ConvTranspose, Interpolation, Linear, Op, Operand, PadMode, PoolKind, ReshapeDim,
     ResizeTo, Scale, ShuffleOrder, Sides, TensorType, Value,
 };
-pub use options::{DeviceChoice, LoadOptions, Precision, UnknownChoice, WeightsMode};
+pub use options::{DeviceChoice, LoadOptions, Precision, UnknownChoice, WeightsMode, has_bf16};
 pub use pool::{ExecutableCache, ExecutablePool, Lease};
 pub use report::{ExecutionReport, MemoryPlan, Proof};
 pub use runtime::{MINIMUM_MINOR, Runtime, RuntimeSearch};

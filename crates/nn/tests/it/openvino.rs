@@ -3,7 +3,7 @@
 
 use kinora_nn::{
     Activation, Conv, DeviceChoice, Executable, LoadOptions, OnnxFile, Precision, Proof, Runtime, Sides, TensorView,
-    Weight, WeightsMode,
+    Weight, WeightsMode, has_bf16,
 };
 
 use crate::support::{alone, conv_net, distance, library, net, noise, on_cpu, run};
@@ -18,14 +18,6 @@ fn options(precision: Precision) -> LoadOptions {
         precision,
         ..on_cpu()
     }
-}
-
-/// Whether this CPU multiplies bf16.
-fn has_bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 #[test]
