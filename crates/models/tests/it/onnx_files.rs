@@ -107,7 +107,7 @@ fn a_model_of_one_size_is_tiled_to_that_size() {
 
 /// Needs the recorded case and the package's file: `KINORA_GOLDENS` and `KINORA_TEST_PACKAGES`.
 #[test]
-fn a_published_style_network_gives_the_recorded_result() {
+fn a_model_of_a_fixed_batch_takes_any_number_of_pictures() {
     let Some(runtime) = runtime() else { return };
     let (Some(goldens), Some(packages)) = (
         std::env::var_os("KINORA_GOLDENS"),
