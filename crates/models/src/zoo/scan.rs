@@ -89,19 +89,20 @@ pub fn scan_with(catalogue: &Catalogue, folders: &Folders) -> Listing {
         seen.insert(folder);
     }
     lister.own_folder(folders.own(), "kinora", seen);
-    for place in folders.places() {
-        let files = match place.layout {
-            Layout::Kinora => {
-                lister.own_folder(&place.path, &place.path.display().to_string(), BTreeSet::new());
-                continue;
-            }
-            Layout::HuggingFace => lister.walk.hub(&place.path),
-            Layout::Plain | Layout::ComfyUi | Layout::WebUi => lister.walk.folder(&place.path),
-        };
-        lister.found(place, files);
-    }
+    lister.places(folders.places());
     lister.listing.notes.extend_from_slice(folders.notes());
     lister.listing.notes.append(&mut lister.walk.notes);
+    lister.listing
+}
+
+/// Lists what lies in some places.
+pub(crate) fn scan_places(catalogue: &Catalogue, places: &[Place]) -> Listing {
+    let mut lister = Lister {
+        catalogue,
+        walk: Walk::default(),
+        listing: Listing::default(),
+    };
+    lister.places(places);
     lister.listing
 }
 
@@ -145,6 +146,20 @@ impl Lister<'_> {
                     self.found(&place, files);
                 }
             }
+        }
+    }
+
+    fn places(&mut self, places: &[Place]) {
+        for place in places {
+            let files = match place.layout {
+                Layout::Kinora => {
+                    self.own_folder(&place.path, &place.path.display().to_string(), BTreeSet::new());
+                    continue;
+                }
+                Layout::HuggingFace => self.walk.hub(&place.path),
+                Layout::Plain | Layout::ComfyUi | Layout::WebUi => self.walk.folder(&place.path),
+            };
+            self.found(place, files);
         }
     }
 
