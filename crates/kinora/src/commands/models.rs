@@ -3,7 +3,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use kinora_models::zoo::{self, Catalogue, Content, Kind, Progress, PullOptions, State};
+use kinora_models::zoo::{self, Catalogue, Content, Entry, Kind, Progress, PullOptions, State, ZooError};
 use serde_json::json;
 
 use super::list::table;
@@ -23,7 +23,7 @@ pub(crate) fn run(app: &App, command: ModelsCommand) -> Result<(), Failure> {
             accept_licence,
         } => pull(app, &names, force, accept_licence),
         ModelsCommand::Inspect { name, json } => inspect(app, &name, json),
-        ModelsCommand::Verify { names } => verify(app, names),
+        ModelsCommand::Verify { names } => verify(app, &names),
         ModelsCommand::Remove { name, force } => remove(app, &name, force),
     }
 }
@@ -160,8 +160,15 @@ fn pull(app: &App, names: &[String], force: bool, accept_licence: bool) -> Resul
         }
         ControlFlow::Continue(())
     };
-    zoo::pull_from(Catalogue::embedded()?, &names, &app.folders()?, &options, &mut progress)?;
-    Ok(())
+    let pulled = zoo::pull_from(Catalogue::embedded()?, &names, &app.folders()?, &options, &mut progress);
+    if bar {
+        console.clear();
+    }
+    match pulled {
+        // Ctrl-C reaches the client too, which may be the first to go.
+        Err(_) if end.load(Ordering::Relaxed) => Err(ZooError::Stopped.into()),
+        other => Ok(other.map(|_| ())?),
+    }
 }
 
 fn inspect(app: &App, name: &str, as_json: bool) -> Result<(), Failure> {
@@ -208,7 +215,7 @@ fn inspect(app: &App, name: &str, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn verify(app: &App, names: Vec<String>) -> Result<(), Failure> {
+fn verify(app: &App, names: &[String]) -> Result<(), Failure> {
     let folders = app.folders()?;
     let names = if names.is_empty() {
         let listing = zoo::scan(&folders)?;
@@ -223,19 +230,35 @@ fn verify(app: &App, names: Vec<String>) -> Result<(), Failure> {
         names
     };
     let mut first_failure = None;
-    for name in &names {
-        match zoo::verify(name, &folders) {
-            Ok(verified) => app
-                .console
-                .result(&format!("ok       {name}  {} files", verified.files)),
-            Err(error) => {
-                app.console.result(&format!("damaged  {name}"));
-                let failure = Failure::from(error);
-                if first_failure.is_none() {
-                    first_failure = Some(failure);
-                } else {
-                    app.console.fail(&failure);
-                }
+            Err(error) => error,
+        };
+        match &error {
+            ZooError::Damaged { .. } => app.console.result(&format!("damaged  {name}")),
+            ZooError::NotInstalled { .. } => app.console.result(&format!("missing  {name}")),
+            // A name that means no model has no state.
+            ZooError::Unknown { .. } | ZooError::Ambiguous { .. } => {}
+            _ => app.console.result(&format!("failed   {name}")),
+        }
+        let failure = Failure::from(error);
+        if first_failure.is_none() {
+            first_failure = Some(failure);
+        } else {
+            app.console.fail(&failure);
+        }
+    };
+    for name in names {
+        tell(name, zoo::verify(name, &folders));
+    }
+    if names.is_empty() {
+        let here = |entry: &&Entry| matches!(entry.state, State::Installed | State::Damaged { .. });
+        for entry in zoo::scan(&folders)?.entries.iter().filter(here) {
+            tell(&entry.id, zoo::verify_entry(entry));
+    let mut tell = |name: &str, verified: Result<zoo::Verified, ZooError>| {
+        let error = match verified {
+            Ok(verified) => {
+                app.console
+                    .result(&format!("ok       {name}  {} files", verified.files));
+                return;
             }
         }
     }

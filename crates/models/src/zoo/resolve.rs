@@ -261,7 +261,7 @@ pub(crate) fn recognise<'a>(catalogue: &'a Catalogue, graph: &Path, weights: &'a
         .find(|m| m.resources.iter().any(|r| r.format == "param" && is_graph(&r.sha256)))
 }
 
-/// Compares every file of an installed model with its hash.
+/// Compares every file of an installed model with its hash, wherever among the folders it is installed.
 ///
 /// # Errors
 /// [`ZooError::NotInstalled`], [`ZooError::Damaged`] naming the first file that differs, names as in [`resolve`].
@@ -274,17 +274,32 @@ pub fn verify(name: &str, folders: &Folders) -> Result<Verified, ZooError> {
 /// # Errors
 /// As [`verify`].
 pub fn verify_with(catalogue: &Catalogue, name: &str, folders: &Folders) -> Result<Verified, ZooError> {
-    let known = names::in_catalogue(catalogue, name)?;
-    let folder = store::model_folder(folders.own(), known);
-    if !folder.is_dir() {
-        return Err(ZooError::NotInstalled {
+    let known = names::in_catalogue(catalogue, name);
+    let id = known.as_ref().map_or(name, |known| known.id.as_str());
+    let listing = scan::scan_with(catalogue, folders);
+    let installed = |entry: &&Entry| matches!(entry.state, State::Installed | State::Damaged { .. });
+    match (
+        listing.entries.iter().filter(installed).find(|entry| entry.id == id),
+        known,
+    ) {
+        (Some(entry), _) => verify_entry(entry),
+        (None, Ok(known)) => Err(ZooError::NotInstalled {
             id: known.id.clone(),
             bytes: known.bytes(),
             licence: known.licence().to_owned(),
-        });
+        }),
+        (None, Err(error)) => Err(error),
     }
+}
+
+/// As [`verify`], of a model of a list.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_entry(entry: &Entry) -> Result<Verified, ZooError> {
+    let folder = entry.path.clone().unwrap_or_default();
     let damaged = |error: ZooError| ZooError::Damaged {
-        id: known.id.clone(),
+        id: entry.id.clone(),
         path: folder.join(store::RECORD_FILE),
         expected: "a model record".into(),
         found: error.to_string(),
@@ -294,7 +309,7 @@ pub fn verify_with(catalogue: &Catalogue, name: &str, folders: &Folders) -> Resu
     Ok(Verified {
         files: installed.record.resources.len(),
         bytes: installed.record.bytes(),
-        id: known.id.clone(),
+        id: entry.id.clone(),
         folder,
     })
 }
