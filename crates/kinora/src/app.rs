@@ -1,6 +1,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use kinora_media::{Ffmpeg, FfmpegSearch};
@@ -9,17 +10,20 @@ use kinora_nn::RuntimeSearch;
 use kinora_pipeline::Registry;
 use kinora_processors::Services;
 
-use crate::{cli::Global, failure::Failure, show::Console};
+use crate::{cli::Global, failure::Failure, keys, show::Console};
 
 /// What every command needs: the environment is read here and nowhere else.
 pub(crate) struct App {
     pub(crate) global: Global,
     pub(crate) console: Console,
+    /// Set when a pause was asked for before there was a job to pause.
+    pub(crate) pause: Arc<AtomicBool>,
 }
 
 impl App {
     pub(crate) fn new(global: Global, console: Console) -> Self {
-        Self { global, console }
+        let pause = keys::asked_to_pause();
+        Self { global, console, pause }
     }
 
     /// Folders with models: those of `--models-dir`, kinora's own, those of other programs.

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use kinora_engine::{
@@ -253,6 +253,9 @@ pub(crate) fn execute(
         }) as kinora_engine::Events
     };
     let steering = Steering::new(&control, console, console.style() == ProgressStyle::Bar);
+    if app.pause.load(Ordering::Relaxed) {
+        control.toggle_pause();
+    }
     console.follow(Some(&control));
     let result = job.run(source, sink, &control, &console.clock(), &events);
     console.follow(None);

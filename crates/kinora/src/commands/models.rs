@@ -1,6 +1,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     ops::ControlFlow,
+    sync::atomic::Ordering,
 };
 
 use kinora_models::zoo::{self, Catalogue, Content, Entry, Kind, Progress, PullOptions, State, ZooError};
@@ -11,6 +12,7 @@ use crate::{
     app::App,
     cli::{ModelsCommand, ProgressStyle},
     failure::Failure,
+    keys,
     show::{bytes, count},
 };
 
@@ -105,6 +107,8 @@ fn pull(app: &App, names: &[String], force: bool, accept_licence: bool) -> Resul
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let bar = console.style() == ProgressStyle::Bar;
+    // The client and what it left are cleared before the command ends.
+    let end = keys::told_to_end();
     let mut progress = |progress: Progress<'_>| {
         match progress {
             Progress::Model { record } => {
@@ -132,11 +136,8 @@ fn pull(app: &App, names: &[String], force: bool, accept_licence: bool) -> Resul
                         &json!({"model": record.id, "file": package, "bytes": done, "total": total}),
                     );
                 } else if bar {
-                    console.draw(&[format!(
-                        "  {percent:>3.0} %  {} of {}   {package}",
-                        bytes(done),
-                        bytes(total)
-                    )]);
+                    let line = format!("  {percent:>3.0} %  {} of {}   {package}", bytes(done), bytes(total));
+                    console.draw(&[line.chars().take(console.width().saturating_sub(1)).collect()]);
                 }
             }
             Progress::Checking { .. } if bar => console.draw(&["  checking".to_owned()]),
@@ -158,7 +159,11 @@ fn pull(app: &App, names: &[String], force: bool, accept_licence: bool) -> Resul
                 ));
             }
         }
-        ControlFlow::Continue(())
+        if end.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let pulled = zoo::pull_from(Catalogue::embedded()?, &names, &app.folders()?, &options, &mut progress);
     if bar {
@@ -217,19 +222,14 @@ fn inspect(app: &App, name: &str, as_json: bool) -> Result<(), Failure> {
 
 fn verify(app: &App, names: &[String]) -> Result<(), Failure> {
     let folders = app.folders()?;
-    let names = if names.is_empty() {
-        let listing = zoo::scan(&folders)?;
-        let here = |state: &State| matches!(state, State::Installed | State::Damaged { .. });
-        listing
-            .entries
-            .into_iter()
-            .filter(|entry| here(&entry.state))
-            .map(|entry| entry.id)
-            .collect()
-    } else {
-        names
-    };
     let mut first_failure = None;
+    let mut tell = |name: &str, verified: Result<zoo::Verified, ZooError>| {
+        let error = match verified {
+            Ok(verified) => {
+                app.console
+                    .result(&format!("ok       {name}  {} files", verified.files));
+                return;
+            }
             Err(error) => error,
         };
         match &error {
@@ -253,13 +253,6 @@ fn verify(app: &App, names: &[String]) -> Result<(), Failure> {
         let here = |entry: &&Entry| matches!(entry.state, State::Installed | State::Damaged { .. });
         for entry in zoo::scan(&folders)?.entries.iter().filter(here) {
             tell(&entry.id, zoo::verify_entry(entry));
-    let mut tell = |name: &str, verified: Result<zoo::Verified, ZooError>| {
-        let error = match verified {
-            Ok(verified) => {
-                app.console
-                    .result(&format!("ok       {name}  {} files", verified.files));
-                return;
-            }
         }
     }
     first_failure.map_or(Ok(()), Err)
