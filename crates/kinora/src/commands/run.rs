@@ -12,7 +12,7 @@ use super::{
 use crate::{app::App, cli::Run, failure::Failure};
 
 pub(crate) fn run(app: &App, flags: &Run) -> Result<(), Failure> {
-    let (input, output) = input_and_output(&flags.io)?;
+    let (input, output) = input_and_output(&flags.io, "run")?;
     let (name, nodes) = read_pipeline(&flags.pipeline)?;
     let plan = JobPlan {
         nodes,

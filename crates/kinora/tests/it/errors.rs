@@ -64,6 +64,21 @@ fn usage_errors_exit_2_and_name_the_nearest() {
             "kinora upscale",
         ),
         (
+            vec!["run", "-p", "identity"],
+            "error[usage.missing]: no input was named",
+            "kinora run --help",
+        ),
+        (
+            vec!["run", "a.mp4", "-p", "identity", "--precision", "f17"],
+            "`f17` is no precision: expected auto, f32 or bf16",
+            "kinora upscale --help",
+        ),
+        (
+            vec!["run", "a.mp4", "-p", "identity", "--weights", "heavy"],
+            "`heavy` is no weights mode: expected auto, fast, lean or packed",
+            "kinora upscale --help",
+        ),
+        (
             vec!["run", "a.mp4", "-p", "invrt"],
             "error[pipeline.unknown_processor]: there is no processor 'invrt'",
             "invert",
