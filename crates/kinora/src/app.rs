@@ -79,7 +79,7 @@ impl App {
                 .map(|folder| folder.join("runtime"))
                 .collect(),
             site_packages: site_packages(),
-            prefer_openvino: device == "openvino",
+            prefer_openvino: device != "cpu",
         }
     }
 
@@ -150,5 +150,4 @@ mod tests {
         );
         assert!(packages_below(Path::new("/nowhere")).is_empty());
     }
-    found
 }
