@@ -64,7 +64,7 @@ pub(crate) struct Global {
     /// Say nothing but errors
     #[arg(short, long, global = true, hide_short_help = true)]
     pub(crate) quiet: bool,
-    /// Say more; twice says everything
+    /// Say more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, hide_short_help = true)]
     pub(crate) verbose: u8,
     /// Never touch the network
