@@ -35,7 +35,7 @@ fetch-test-models: setup ## fetch the models, libraries and clips that tests use
 demo: fetch-demo ## enlarge two clips with real weights and show the result (about 10 minutes on 2 cores)
 	@bash scripts/demo.sh
 
-# A runtime library that is not there fails tests here instead of skipping them.
+# A runtime library, network or clip that is not there fails tests here instead of skipping them.
 test: export KINORA_TEST_REQUIRE_RUNTIME := 1
 test: setup fetch-test-models ## every test
 	cargo nextest run --workspace --cargo-profile ci --locked -E 'not binary(goldens)'

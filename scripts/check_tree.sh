@@ -36,10 +36,10 @@ while read -r name; do
 done < <(sed -n '/^\[workspace.dependencies\]/,/^\[workspace.lints/p' Cargo.toml | sed -nE 's/^([a-z0-9_-]+) = .*/\1/p' |
     grep -v '^kinora-')
 
-for script in .ci/run scripts/*.sh; do
+while read -r script; do
     bash -n "$script" || bad=1
-done
-for script in scripts/*.py; do
+done < <(git ls-files .ci/run '*.sh')
+while read -r script; do
     python3 -c 'import ast, sys; ast.parse(open(sys.argv[1], encoding="utf-8").read(), sys.argv[1])' "$script" || bad=1
-done
+done < <(git ls-files '*.py')
 exit $bad

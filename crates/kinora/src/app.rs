@@ -1,6 +1,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use kinora_media::{Ffmpeg, FfmpegSearch};
@@ -9,24 +10,27 @@ use kinora_nn::RuntimeSearch;
 use kinora_pipeline::Registry;
 use kinora_processors::Services;
 
-use crate::{cli::Global, failure::Failure, show::Console};
+use crate::{cli::Global, failure::Failure, keys, show::Console};
 
 /// What every command needs: the environment is read here and nowhere else.
 pub(crate) struct App {
     pub(crate) global: Global,
     pub(crate) console: Console,
+    /// Set when a pause was asked for before there was a job to pause.
+    pub(crate) pause: Arc<AtomicBool>,
 }
 
 impl App {
     pub(crate) fn new(global: Global, console: Console) -> Self {
-        Self { global, console }
+        let pause = keys::asked_to_pause();
+        Self { global, console, pause }
     }
 
-    /// Folders with models, the user's first.
+    /// Folders with models: those of `--models-dir`, kinora's own, those of other programs.
     pub(crate) fn folders(&self) -> Result<Folders, Failure> {
         let mut folders = Folders::from_environment(|name| env::var_os(name));
         for folder in &self.global.models_dir {
-            folders.add(folder)?;
+            folders.prefer(folder)?;
         }
         Ok(folders)
     }
@@ -66,9 +70,16 @@ impl App {
             explicit: None,
             environment: environment.collect(),
             beside: beside(),
-            folders: vec![folders.own().join("runtime")],
+            folders: self
+                .global
+                .models_dir
+                .iter()
+                .map(PathBuf::as_path)
+                .chain([folders.own()])
+                .map(|folder| folder.join("runtime"))
+                .collect(),
             site_packages: site_packages(),
-            prefer_openvino: device == "openvino",
+            prefer_openvino: device != "cpu",
         }
     }
 
@@ -98,19 +109,45 @@ fn site_packages() -> Vec<PathBuf> {
         .iter()
         .filter_map(|name| env::var_os(name).map(PathBuf::from))
         .chain([PathBuf::from("/usr/local"), PathBuf::from("/usr")]);
-    let mut found = Vec::new();
-    for prefix in prefixes {
-        let Ok(entries) = std::fs::read_dir(prefix.join("lib")) else {
-            continue;
-        };
-        let mut versions: Vec<PathBuf> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-            .flat_map(|entry| [entry.path().join("site-packages"), entry.path().join("dist-packages")])
-            .filter(|path| path.join("onnxruntime").is_dir())
-            .collect();
-        versions.sort();
-        found.extend(versions.into_iter().rev());
+    prefixes
+        .flat_map(|prefix| packages_below(&prefix.join("lib")))
+        .collect()
+}
+
+/// The package folders of a `lib` that hold the runtime, those of the newest Python first.
+fn packages_below(lib: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(lib).into_iter().flatten().filter_map(Result::ok);
+    let mut versions: Vec<(u32, PathBuf)> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let minor = name.strip_prefix("python3")?.trim_start_matches('.').parse();
+            Some((minor.unwrap_or(0), entry.path()))
+        })
+        .collect();
+    versions.sort();
+    let folders = versions.into_iter().rev();
+    folders
+        .flat_map(|(_, python)| [python.join("site-packages"), python.join("dist-packages")])
+        .filter(|packages| packages.join("onnxruntime").is_dir())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_python_is_asked_first() {
+        let lib = tempfile::tempdir().unwrap();
+        let folder = |python: &str| lib.path().join(python).join("site-packages");
+        for python in ["python3", "python3.9", "python3.12", "python2.7"] {
+            std::fs::create_dir_all(folder(python).join("onnxruntime")).unwrap();
+        }
+        std::fs::create_dir_all(folder("python3.13")).unwrap();
+        assert_eq!(
+            packages_below(lib.path()),
+            ["python3.12", "python3.9", "python3"].map(folder)
+        );
+        assert!(packages_below(Path::new("/nowhere")).is_empty());
     }
-    found
 }

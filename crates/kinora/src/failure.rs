@@ -1,3 +1,5 @@
+use std::io;
+
 use kinora_engine::EngineError;
 use kinora_media::MediaError;
 use kinora_models::{ModelError, zoo::ZooError};
@@ -65,7 +67,8 @@ impl Failure {
             "input" => exit::INPUT,
             "model" => match code {
                 "model.ambiguous" | "model.licence" | "model.unknown" => exit::USAGE,
-                "model.offline" | "model.client" | "model.network" | "model.io" => exit::ERROR,
+                "model.offline" | "model.fetch" | "model.io" => exit::ERROR,
+                "model.stopped" => exit::STOPPED,
                 _ => exit::INPUT,
             },
             "disk" => exit::DISK,
@@ -108,6 +111,14 @@ impl Failure {
             "resumable": self.resumable,
             "exit": self.exit(),
         })
+    }
+}
+
+/// The code of a write that the system refused.
+pub(crate) fn write_code(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk.full",
+        _ => "output.unwritable",
     }
 }
 
@@ -201,6 +212,8 @@ mod tests {
             ("input.truncated", 3),
             ("model.missing", 3),
             ("model.checksum", 3),
+            ("model.fetch", 1),
+            ("model.stopped", 130),
             ("disk.full", 4),
             ("device.unavailable", 5),
             ("job.stopped", 130),

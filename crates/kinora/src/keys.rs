@@ -21,6 +21,7 @@ use rustix::{
 };
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1},
+    flag,
     iterator::{Handle, Signals},
 };
 
@@ -31,6 +32,25 @@ static RAW: AtomicBool = AtomicBool::new(false);
 /// True while keys are read one by one; lines then need a carriage return.
 pub(crate) fn raw_mode_is_on() -> bool {
     RAW.load(Ordering::Relaxed)
+}
+
+/// Set once the process is told to end, for work that looks up now and then. The second signal ends it at once.
+pub(crate) fn told_to_end() -> Arc<AtomicBool> {
+    let told = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // In this order: the first signal finds the flag still unset.
+        let _ = flag::register_conditional_default(signal, Arc::clone(&told));
+        let _ = flag::register(signal, Arc::clone(&told));
+    }
+    told
+}
+
+/// Set once a pause is asked for. Unless somebody listens to it, the signal would end the process; what comes while
+/// networks load is kept for the job.
+pub(crate) fn asked_to_pause() -> Arc<AtomicBool> {
+    let asked = Arc::new(AtomicBool::new(false));
+    let _ = flag::register(SIGUSR1, Arc::clone(&asked));
+    asked
 }
 
 /// Listens for as long as it lives, and gives the terminal back as it was, also on a panic.

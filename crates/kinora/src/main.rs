@@ -49,15 +49,7 @@ fn main() -> ExitCode {
             Ok(())
         }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read the results has enough of them: that is no error.
-        Err(_) if console.is_closed() => ExitCode::SUCCESS,
-        Err(failure) => {
-            console.fail(&failure);
-            ExitCode::from(failure.exit())
-        }
-    }
+    ExitCode::from(console.end(result))
 }
 
 /// ONNX Runtime reports its use over the network, whatever the API is told, unless this variable is set.

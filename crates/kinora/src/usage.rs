@@ -12,29 +12,36 @@ use clap::{
 
 use crate::{
     cli::{Cli, NOT_YET},
-    failure::{Failure, exit},
+    failure::Failure,
+    show::unwritable,
 };
 
 /// The overview that `kinora` alone prints, on stdout.
 pub(crate) fn overview() -> ExitCode {
-    let text = Cli::command().render_help();
-    let _ = io::stdout().write_all(format!("{text}").as_bytes());
-    ExitCode::SUCCESS
+    print(&Cli::command().render_help().to_string())
+}
+
+/// Text on stdout, before there is a console.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&unwritable(&error)),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// An error on stderr; nobody may be left to read it.
+fn complain(failure: &Failure) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{}", failure.text());
+    ExitCode::from(failure.exit())
 }
 
 /// Help and version go to stdout with 0; everything else is an error in kinora's own voice.
-#[allow(
-    clippy::print_stderr,
-    reason = "the console does not exist before the flags are read"
-)]
 pub(crate) fn report(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        let _ = io::stdout().write_all(error.render().to_string().as_bytes());
-        return ExitCode::SUCCESS;
+        return print(&error.render().to_string());
     }
-    let failure = explain(error);
-    eprintln!("{}", failure.text());
-    ExitCode::from(exit::USAGE)
+    complain(&explain(error))
 }
 
 fn explain(error: &clap::Error) -> Failure {

@@ -198,7 +198,7 @@ impl ImageModel {
     pub fn activation_bytes(&self, size: PictureSize) -> Result<u64> {
         let fit = self.fit(size.height, size.width)?;
         let channels = self.network.channels;
-        let batch = size.batch * CHANNELS / channels;
+        let batch = self.network.batch.unwrap_or(size.batch * CHANNELS / channels);
         match self.network.net() {
             Some(net) => Ok(net.peak_activation_bytes(&[&[batch, channels, fit.height, fit.width]])?),
             None => {
@@ -263,15 +263,7 @@ impl ImageModel {
             expected: "a size that fits the address space".into(),
             found: format!("{}x{}", size.width, size.height),
         };
-        let pictures = planes / channels;
-        let at_once = batch.unwrap_or(pictures);
-        if !pictures.is_multiple_of(at_once.max(1)) {
-            return Err(ModelError::BadInput {
-                what: "batch",
-                expected: format!("a multiple of {at_once} pictures of {channels} channels"),
-                found: pictures.to_string(),
-            });
-        }
+        let at_once = batch.unwrap_or(planes / channels);
         let shape_in = [at_once, channels, fit.height, fit.width];
         let shape_out = [at_once, channels, fit.out_height, fit.out_width];
         let count_in = element_count(&shape_in).ok_or_else(too_large)?;
@@ -279,14 +271,20 @@ impl ImageModel {
         let mut bytes = (input_bytes, output_bytes);
         let (plane_in, plane_out) = (size.height * size.width, output.len() / planes);
         for first in (0..planes).step_by(at_once * channels) {
-            let source = &input[first * plane_in..][..at_once * channels * plane_in];
-            let target = &mut output[first * plane_out..][..at_once * channels * plane_out];
-            if exact {
+            let taken = (planes - first).min(at_once * channels);
+            let source = &input[first * plane_in..][..taken * plane_in];
+            let target = &mut output[first * plane_out..][..taken * plane_out];
+            if exact && taken == at_once * channels {
                 self.call(&shape_in, source, &shape_out, target, &mut bytes)?;
             } else {
                 padded.resize(count_in, 0.0);
                 whole.resize(count_out, 0.0);
                 self.pad(source, size, fit, padded);
+                // The last batch of a network that takes only so many is filled by its last picture.
+                let (picture, filled) = (count_in / at_once, count_in / at_once * taken / channels);
+                for at in (filled..count_in).step_by(picture) {
+                    padded.copy_within(filled - picture..filled, at);
+                }
                 self.call(&shape_in, padded, &shape_out, whole, &mut bytes)?;
                 self.crop(whole, size, fit, target);
             }

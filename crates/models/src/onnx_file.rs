@@ -132,7 +132,7 @@ impl Reader<'_> {
     }
 
     fn model(&mut self, bytes: &[u8]) -> Result<(Vec<TensorInfo>, Vec<TensorInfo>, i64)> {
-        let (mut graph, mut functions, mut opset) = (None, Vec::new(), 0);
+        let (mut graph, mut functions, mut training, mut opset) = (None, Vec::new(), Vec::new(), 0);
         let mut fields = self.fields(bytes);
         while let Some(field) = self.next(&mut fields)? {
             match (field.number, field.wire) {
@@ -144,6 +144,7 @@ impl Reader<'_> {
                         opset = version;
                     }
                 }
+                (20, Wire::Bytes(b)) => training.push(b),
                 (25, Wire::Bytes(b)) => functions.push(b),
                 _ => {}
             }
@@ -162,8 +163,19 @@ impl Reader<'_> {
         for function in functions {
             let mut fields = self.fields(function);
             while let Some(field) = self.next(&mut fields)? {
-                if let (7, Wire::Bytes(b)) = (field.number, field.wire) {
-                    self.node(b, 1)?;
+                match (field.number, field.wire) {
+                    (7, Wire::Bytes(b)) => self.node(b, 1)?,
+                    // What a caller leaves out.
+                    (11, Wire::Bytes(b)) => self.attribute(b, 1)?,
+                    _ => {}
+                }
+            }
+        }
+        for graphs in training {
+            let mut fields = self.fields(graphs);
+            while let Some(field) = self.next(&mut fields)? {
+                if let (1 | 2, Wire::Bytes(b)) = (field.number, field.wire) {
+                    self.graph(b, 1)?;
                 }
             }
         }
@@ -259,6 +271,7 @@ impl Reader<'_> {
                 6 | 11 => {
                     self.graph(b, depth + 1)?;
                 }
+                22 | 23 => return Err(self.bad("sparse weights are not supported")),
                 _ => {}
             }
         }

@@ -148,14 +148,6 @@ impl Dim {
         }
     }
 
-    /// Product of two dims.
-    pub fn product(&self, other: &Self) -> Option<Self> {
-        match (self, other) {
-            (Self::Known(n), d) | (d, Self::Known(n)) => d.affine(i64::try_from(*n).ok()?, 0),
-            _ => Some(Self::Unknown),
-        }
-    }
-
     /// Compares two dims.
     pub fn same(&self, other: &Self) -> Same {
         match (self, other) {

@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::Precision;
@@ -140,6 +141,12 @@ pub enum NnError {
         /// Relative root-mean-square difference of the probe.
         difference: f64,
     },
+    /// Nothing shows what the device computes in.
+    #[error("{asked} was asked for, and no made-up picture shows on this network that it is what runs")]
+    NotProbed {
+        /// Precision asked for.
+        asked: Precision,
+    },
     /// The precision is too coarse for the network: its result is no longer the same.
     #[error("{asked} is too coarse for this network: in the probe its result differs from f32 by {:.0} %", difference * 100.0)]
     TooCoarse {
@@ -203,6 +210,9 @@ impl NnError {
             Self::DuplicateName { .. } => "nn.duplicate-name",
             Self::Weights { .. } => "model.weights",
             Self::CacheCorrupt { .. } => "cache.corrupt",
+            Self::Io { source, .. } if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                "disk.full"
+            }
             Self::Io { .. } => "cache.io",
             Self::RuntimeMissing { .. } => "runtime.missing",
             Self::RuntimeUnusable { .. } => "runtime.unusable",
@@ -211,6 +221,7 @@ impl NnError {
             Self::Unavailable { .. } => "device.unavailable",
             Self::ProviderMismatch { .. } => "device.provider-mismatch",
             Self::PrecisionNotProved { .. } => "device.precision-not-proved",
+            Self::NotProbed { .. } => "device.precision-not-probed",
             Self::TooCoarse { .. } => "device.precision-too-coarse",
             Self::Load { .. } => "nn.load",
             Self::Run { .. } => "nn.run",
@@ -228,8 +239,8 @@ impl NnError {
                     .into()
             }
             Self::RuntimeUnusable { .. } => {
-                "run `kinora models pull onnxruntime`, or set KINORA_ONNXRUNTIME to the file libonnxruntime.so.* itself, \
-                 in its own folder"
+                "run `kinora models pull onnxruntime`; where KINORA_ONNXRUNTIME or ORT_DYLIB_PATH names this one, unset it, \
+                 or set it to the file libonnxruntime.so.* itself, in its own folder"
                     .into()
             }
             Self::RuntimeTooOld { .. } => {
@@ -240,7 +251,9 @@ impl NnError {
             Self::RuntimeFixed { .. } => "start a new process for the other library".into(),
             Self::Unavailable { .. } => "use --device auto, or install a library that has this device".into(),
             Self::ProviderMismatch { .. } => "use --device cpu, or report the network that does not fit".into(),
-            Self::PrecisionNotProved { .. } | Self::TooCoarse { .. } => "use --precision f32".into(),
+            Self::PrecisionNotProved { .. } | Self::NotProbed { .. } | Self::TooCoarse { .. } => {
+                "use --precision f32".into()
+            }
             Self::CacheCorrupt { path, .. } => format!("delete {}; it is built again", path.display()),
             Self::Io { path, .. } => format!("check that {} can be reached and has room", path.display()),
             _ => return None,
@@ -263,3 +276,19 @@ impl NnError {
 
 /// Result of this crate.
 pub type Result<T, E = NnError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_are_one_thing() {
+        for (kind, code) in [
+            (ErrorKind::StorageFull, "disk.full"),
+            (ErrorKind::QuotaExceeded, "disk.full"),
+            (ErrorKind::PermissionDenied, "cache.io"),
+        ] {
+            assert_eq!(NnError::io("write", "/cache/a")(kind.into()).code(), code);
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::error::{NnError, Result};
 use crate::lower::{Form, Lowered, lower};
 use crate::net::Net;
-use crate::report::{ExecutionReport, MemoryPlan};
+use crate::report::{ExecutionReport, MemoryPlan, Proof};
 use crate::runtime::{
     CPU_PROVIDER, CancelToken, GraphSpec, Level, LoadedGraph, ModelSource, OPENVINO_PROVIDER, Runtime,
 };
@@ -95,8 +95,7 @@ impl Executable {
         match Self::load_on(device, runtime, program, options) {
             Err(error) if options.device == DeviceChoice::Auto && may_move_on(device, options, &error) => {
                 let mut executable = Self::load_on(DeviceChoice::Cpu, runtime, program, options)?;
-                let note = [Some(format!("{device}: {error}")), executable.report.note.take()];
-                executable.report.note = Some(note.into_iter().flatten().collect::<Vec<_>>().join("; "));
+                executable.report.add_note(format!("{device}: {error}"));
                 Ok(executable)
             }
             other => other,
@@ -156,7 +155,7 @@ impl Executable {
                 provider: provider.into(),
                 nodes,
                 precision,
-                probe: None,
+                proof: Proof::Needless,
                 form: model.form(),
                 weights,
                 packed_built: built,
@@ -170,7 +169,11 @@ impl Executable {
             cancel: CancelToken::default(),
         };
         if device == DeviceChoice::OpenVino {
-            executable.report.probe = probe::prove(runtime, &mut executable, program, precision)?;
+            let proof = probe::prove(runtime, &mut executable, program, precision)?;
+            executable.report.proof = proof;
+            if proof == Proof::Impossible {
+                executable.report.add_note(format!("{precision} could not be probed"));
+            }
         }
         Ok(executable)
     }
@@ -232,6 +235,9 @@ impl Executable {
     /// Runs the network and lets the runtime size the outputs, which are copied: for probes of models whose output
     /// sizes are not known. Float and byte outputs are returned as floats.
     pub fn run_sized(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<(Vec<usize>, Vec<f32>)>> {
+        if self.cancel.is_cancelled() {
+            return Err(NnError::Cancelled);
+        }
         check_count(&self.net, "input", self.graph.inputs().len(), inputs.len())?;
         for (info, view) in self.graph.inputs().iter().zip(inputs) {
             check_view("input", info, view.dtype(), view.shape, view.len())?;
@@ -385,9 +391,11 @@ fn load_packed(
         };
     };
     let folder = packed::entry_folder(cache, runtime, model);
-    // An entry that the runtime refuses is built again, as a damaged one is.
-    if let Ok(Some(found)) = packed::load(runtime, model, spec, &folder) {
-        return Ok(Some(found));
+    match packed::load(runtime, model, spec, &folder) {
+        Ok(Some(found)) => return Ok(Some(found)),
+        // An entry that the runtime refuses is built again, as a damaged one is.
+        Err(NnError::Load { .. }) => packed::put_aside(&folder),
+        Ok(None) | Err(_) => {}
     }
     if !must && model.weights_bytes() > packed::BUILD_AT_ONCE {
         return Ok(None);

@@ -32,9 +32,9 @@ pub use op::{
     Activation, BinaryOp, Conv, ConvTranspose, Interpolation, Linear, Op, Operand, PadMode, PoolKind, ReshapeDim,
     ResizeTo, Scale, ShuffleOrder, Sides, TensorType, Value,
 };
-pub use options::{DeviceChoice, LoadOptions, Precision, UnknownChoice, WeightsMode};
+pub use options::{DeviceChoice, LoadOptions, Precision, UnknownChoice, WeightsMode, has_bf16};
 pub use pool::{ExecutableCache, ExecutablePool, Lease};
-pub use report::{ExecutionReport, MemoryPlan};
+pub use report::{ExecutionReport, MemoryPlan, Proof};
 pub use runtime::{MINIMUM_MINOR, Runtime, RuntimeSearch};
 pub use tensor::{DType, Elements, ElementsMut, TensorInfo, TensorView, TensorViewMut, element_count};
 pub use weights::{Weight, WeightCache, WeightFile, WeightStore, WeightWriter};

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use crate::error::{NnError, Result};
 use crate::executable::Model;
 use crate::runtime::{GraphSpec, Level, LoadedGraph, ModelSource, Runtime};
-use crate::weights::{WeightFile, temporary_name};
+use crate::weights::{WeightFile, clear_abandoned, temporary_name};
 
 /// Version of the layout of an entry.
 const LAYOUT: u32 = 1;
@@ -168,17 +168,21 @@ fn put_in_place(temporary: &Path, folder: &Path) -> Result<()> {
         if verify(folder).is_ok() {
             return Ok(());
         }
-        // Moved aside first: whoever has the damaged entry open keeps it.
-        let aside = folder.with_file_name(temporary_name(folder));
-        if fs::rename(folder, &aside).is_ok() {
-            let _ = fs::remove_dir_all(&aside);
-        }
+        put_aside(folder);
     }
     Err(NnError::CacheCorrupt {
         path: folder.into(),
         expected: "room for a new entry".into(),
         found: "one that cannot be replaced".into(),
     })
+}
+
+/// Removes an entry, moved aside first: whoever has it open keeps it.
+pub(crate) fn put_aside(folder: &Path) {
+    let aside = folder.with_file_name(temporary_name(folder));
+    if fs::rename(folder, &aside).is_ok() {
+        let _ = fs::remove_dir_all(&aside);
+    }
 }
 
 /// Compares an entry with its manifest; the bytes of its weights.
@@ -234,30 +238,6 @@ fn digest(path: &Path) -> Result<(u64, String)> {
         }
     }
     Ok((bytes.len() as u64, format!("{:032x}", hash.digest128())))
-}
-
-/// Removes what killed processes left behind: temporary entries whose process is gone.
-fn clear_abandoned(cache: &Path) {
-    let Ok(entries) = fs::read_dir(cache) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let Some(rest) = name
-            .to_str()
-            .and_then(|n| n.strip_suffix(".tmp"))
-            .filter(|n| n.starts_with('.'))
-        else {
-            continue;
-        };
-        let pid = rest
-            .rsplit('.')
-            .nth(1)
-            .and_then(|p| p.parse().ok())
-            .and_then(rustix::process::Pid::from_raw);
-        let gone = pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
-        if gone {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 /// The instruction sets on which the runtime's choice of kernels and layouts depends.

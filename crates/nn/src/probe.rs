@@ -8,8 +8,9 @@
 
 use crate::error::{NnError, Result};
 use crate::executable::{Executable, Program};
+use crate::report::Proof;
 use crate::runtime::Runtime;
-use crate::tensor::{DType, TensorView};
+use crate::tensor::{DType, Elements, TensorView};
 use crate::{DeviceChoice, LoadOptions, Precision, WeightsMode};
 
 /// Share of the rounded input's effect that an f32 computation may differ by. Measured on ten published networks: f32
@@ -23,13 +24,13 @@ const TOO_COARSE: f64 = 0.1;
 /// Side of the probe picture where the network leaves it open; enough for the deepest networks that are loaded.
 const SIDES: [usize; 3] = [64, 128, 256];
 
-/// Runs the probe. `None` when the inputs cannot be made up, which is an error if another precision than f32 was asked.
+/// Runs the probe. What cannot be probed is an error if another precision than f32 was asked.
 pub(crate) fn prove(
     runtime: &Runtime,
     executable: &mut Executable,
     program: Program<'_>,
     precision: Precision,
-) -> Result<Option<f64>> {
+) -> Result<Proof> {
     let options = LoadOptions {
         device: DeviceChoice::Cpu,
         weights: WeightsMode::Lean,
@@ -37,20 +38,16 @@ pub(crate) fn prove(
         ..Default::default()
     };
     let mut reference = Executable::load(runtime, program, &options)?;
+    let bytes = executable.outputs().first().is_some_and(|o| o.dtype == DType::U8);
+    let difference = if bytes { relative_mean } else { relative_rms };
     let mut found = None;
     for side in SIDES {
         let Some(inputs) = make_inputs(executable, side) else {
             break;
         };
-        let rounded: Vec<_> = inputs
-            .iter()
-            .map(|(shape, data)| (shape.clone(), round(data)))
-            .collect();
-        let run = |executable: &mut Executable, inputs: &[(Vec<usize>, Vec<f32>)]| {
-            let views: Vec<TensorView<'_>> = inputs
-                .iter()
-                .map(|(shape, data)| TensorView::f32(shape, data))
-                .collect();
+        let moved: Vec<_> = inputs.iter().map(Picture::moved).collect();
+        let run = |executable: &mut Executable, inputs: &[Picture]| {
+            let views: Vec<TensorView<'_>> = inputs.iter().map(Picture::view).collect();
             executable
                 .run_sized(&views)
                 .ok()
@@ -60,19 +57,16 @@ pub(crate) fn prove(
         let Some(want) = run(&mut reference, &inputs) else {
             continue;
         };
-        let (Some(moved), Some(got)) = (run(&mut reference, &rounded), run(executable, &inputs)) else {
+        let (Some(moved), Some(got)) = (run(&mut reference, &moved), run(executable, &inputs)) else {
             continue;
         };
-        found = relative_rms(&want, &moved).zip(relative_rms(&want, &got));
+        found = difference(&want, &moved).zip(difference(&want, &got));
         break;
     }
     let Some((scale, difference)) = found else {
         return match precision {
-            Precision::Bf16 => Err(NnError::PrecisionNotProved {
-                asked: precision,
-                difference: f64::NAN,
-            }),
-            _ => Ok(None),
+            Precision::Bf16 => Err(NnError::NotProbed { asked: precision }),
+            Precision::F32 | Precision::Auto => Ok(Proof::Impossible),
         };
     };
     let is_f32 = difference <= (F32_SHARE * scale).max(F32_FLOOR);
@@ -81,7 +75,7 @@ pub(crate) fn prove(
             asked: precision,
             difference,
         }),
-        (Precision::Bf16, false) | (Precision::F32 | Precision::Auto, true) => Ok(Some(difference)),
+        (Precision::Bf16, false) | (Precision::F32 | Precision::Auto, true) => Ok(Proof::Probed(difference)),
         _ => Err(NnError::PrecisionNotProved {
             asked: precision,
             difference,
@@ -89,13 +83,49 @@ pub(crate) fn prove(
     }
 }
 
-/// Floats with the mantissa of bf16.
-fn round(data: &[f32]) -> Vec<f32> {
-    data.iter().map(|v| half::bf16::from_f32(*v).to_f32()).collect()
+/// A made-up input.
+struct Picture {
+    shape: Vec<usize>,
+    values: Values,
 }
 
-/// A picture for every input: soft waves, an edge and a little noise, in 0..1. `None` where an input is no float tensor.
-fn make_inputs(executable: &Executable, side: usize) -> Option<Vec<(Vec<usize>, Vec<f32>)>> {
+enum Values {
+    F32(Vec<f32>),
+    U8(Vec<u8>),
+}
+
+impl Picture {
+    fn view(&self) -> TensorView<'_> {
+        let data = match &self.values {
+            Values::F32(values) => Elements::F32(values),
+            Values::U8(values) => Elements::U8(values),
+        };
+        TensorView {
+            shape: &self.shape,
+            data,
+        }
+    }
+
+    /// The same with the mantissa of bf16. Bytes have no more than that: one of 31 moves by a level instead, which moves
+    /// the picture by as much.
+    fn moved(&self) -> Self {
+        let values = match &self.values {
+            Values::F32(values) => Values::F32(values.iter().map(|v| half::bf16::from_f32(*v).to_f32()).collect()),
+            Values::U8(values) => {
+                let moved = values.iter().enumerate();
+                Values::U8(moved.map(|(i, v)| if i % 31 == 0 { v ^ 1 } else { *v }).collect())
+            }
+        };
+        Self {
+            shape: self.shape.clone(),
+            values,
+        }
+    }
+}
+
+/// A picture for every input: soft waves, an edge and a little noise, in 0..1 or in levels. `None` where an input is
+/// neither of floats nor of bytes.
+fn make_inputs(executable: &Executable, side: usize) -> Option<Vec<Picture>> {
     let mut state = 0x9e37_79b9_u32;
     let mut noise = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -105,9 +135,6 @@ fn make_inputs(executable: &Executable, side: usize) -> Option<Vec<(Vec<usize>, 
         .inputs()
         .iter()
         .map(|info| {
-            if info.dtype != DType::F32 {
-                return None;
-            }
             let sides = info.shape.iter().enumerate();
             let shape: Vec<usize> = sides
                 .map(|(i, d)| d.known().unwrap_or(if i == 0 { 1 } else { side }))
@@ -125,8 +152,13 @@ fn make_inputs(executable: &Executable, side: usize) -> Option<Vec<(Vec<usize>, 
                 let edge = if x + 2.0 * y > 1.4 * width as f32 { 0.15 } else { -0.15 };
                 0.5 + 0.12 * waves + edge
             };
-            let data = (0..count).map(|i| pixel(i) + 0.02 * noise()).collect();
-            Some((shape, data))
+            let mut data = (0..count).map(|i| pixel(i) + 0.02 * noise());
+            let values = match info.dtype {
+                DType::F32 => Values::F32(data.collect()),
+                DType::U8 => Values::U8(data.by_ref().map(|v| (v * 255.0) as u8).collect()),
+                DType::I64 => return None,
+            };
+            Some(Picture { shape, values })
         })
         .collect()
 }
@@ -143,4 +175,15 @@ fn relative_rms(want: &[f32], got: &[f32]) -> Option<f64> {
         .map(|(a, b)| square(f64::from(*a) - f64::from(*b)))
         .sum();
     (signal > 0.0 && error.is_finite()).then(|| (error / signal).sqrt())
+}
+
+/// As [`relative_rms`], for bytes: rounding makes rare steps of what are small differences, and only their mean is in
+/// proportion to them.
+fn relative_mean(want: &[f32], got: &[f32]) -> Option<f64> {
+    if want.len() != got.len() || want.is_empty() {
+        return None;
+    }
+    let signal: f64 = want.iter().map(|x| f64::from(x.abs())).sum();
+    let error: f64 = want.iter().zip(got).map(|(a, b)| f64::from((a - b).abs())).sum();
+    (signal > 0.0 && error.is_finite()).then(|| error / signal)
 }

@@ -16,6 +16,28 @@ pub struct MemoryPlan {
     pub packed_bytes: u64,
 }
 
+/// What is known of the precision that a device computes in.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proof {
+    /// The device has nothing but f32.
+    Needless,
+    /// A probe shows it: the relative difference of its result to f32.
+    Probed(f64),
+    /// No picture could be made up that shows it on this network: the device is taken at its word.
+    Impossible,
+}
+
+impl Proof {
+    /// The relative difference to f32, where a probe was run.
+    pub fn difference(self) -> Option<f64> {
+        match self {
+            Self::Probed(difference) => Some(difference),
+            Self::Needless | Self::Impossible => None,
+        }
+    }
+}
+
 /// What was chosen when a network was loaded, as read back from the runtime.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExecutionReport {
@@ -31,16 +53,15 @@ pub struct ExecutionReport {
     pub nodes: Vec<(String, usize)>,
     /// Numbers it computes in.
     pub precision: Precision,
-    /// Relative root-mean-square difference to f32 of the probe that proves the precision; `None` where nothing but f32
-    /// is possible.
-    pub probe: Option<f64>,
+    /// What proves the precision.
+    pub proof: Proof,
     /// Form of the lowered graph; `file` for a model that is run as it is.
     pub form: &'static str,
     /// How its weights reach the kernels.
     pub weights: WeightsMode,
     /// Whether the packed network was built by this load (it was found otherwise). Meaningless for other modes.
     pub packed_built: bool,
-    /// Why another way than the one asked for was taken, where it was.
+    /// Why another way than the one asked for was taken, where it was, and what could not be proved.
     pub note: Option<String>,
     /// Figures of its memory.
     pub memory: MemoryPlan,
@@ -52,6 +73,16 @@ pub struct ExecutionReport {
     pub library_version: String,
     /// The runtime library.
     pub library_path: PathBuf,
+}
+
+impl ExecutionReport {
+    /// Puts a sentence in front of the note.
+    pub(crate) fn add_note(&mut self, note: String) {
+        self.note = Some(match self.note.take() {
+            Some(before) => format!("{note}; {before}"),
+            None => note,
+        });
+    }
 }
 
 impl fmt::Display for ExecutionReport {

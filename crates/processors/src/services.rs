@@ -4,7 +4,7 @@ use kinora_models::{
     ModelError,
     zoo::{self, Folders, ResolvedModel},
 };
-use kinora_nn::{ExecutableCache, LoadOptions, Runtime, RuntimeSearch};
+use kinora_nn::{ExecutableCache, LoadOptions, Runtime, RuntimeSearch, UnknownChoice};
 use kinora_pipeline::{ProcessorError, Resources};
 
 /// What processors with networks load from: folders with models, the runtime library, and the networks that are loaded
@@ -63,23 +63,14 @@ impl Services {
     }
 
     pub(crate) fn load_options(&self, resources: &Resources) -> Result<LoadOptions, ProcessorError> {
-        let word = |word: &str, what: &str| {
-            ProcessorError::new("usage.value", format!("'{word}' is no {what}"))
+        let unknown = |error: UnknownChoice| {
+            ProcessorError::new("usage.value", error.to_string())
                 .with_hint("kinora upscale --help lists what --device, --precision and --weights take")
         };
         Ok(LoadOptions {
-            device: resources
-                .device
-                .parse()
-                .map_err(|_| word(&resources.device, "device"))?,
-            precision: resources
-                .precision
-                .parse()
-                .map_err(|_| word(&resources.precision, "precision"))?,
-            weights: resources
-                .weights
-                .parse()
-                .map_err(|_| word(&resources.weights, "way of holding weights"))?,
+            device: resources.device.parse().map_err(unknown)?,
+            precision: resources.precision.parse().map_err(unknown)?,
+            weights: resources.weights.parse().map_err(unknown)?,
             ..LoadOptions::default()
         })
     }

@@ -111,7 +111,6 @@ impl Upscale {
         let options = LoadOptions {
             threads: resources.threads.max(1),
             workers: resources.workers.max(1),
-            cache: Some(resources.cache.join("networks")),
             ..services.load_options(resources)?
         };
         let runtime = services.runtime()?;

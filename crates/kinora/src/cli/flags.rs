@@ -109,7 +109,7 @@ pub(crate) struct DeviceFlags {
     /// auto, f32 or bf16; auto is f32
     #[arg(long, default_value = "auto", value_name = "P")]
     pub(crate) precision: String,
-    /// How weights are held: auto, fast (packed in memory) or lean (mapped, not packed)
+    /// How weights are held: auto, packed (in a file of the cache), fast (packed in memory) or lean (mapped, not packed)
     #[arg(long, default_value = "auto", value_name = "W", hide_short_help = true)]
     pub(crate) weights: String,
     /// Threads of the network and of the encoder [default: all cores]
@@ -236,7 +236,7 @@ pub(crate) struct JobFlags {
     /// Show what would be done; write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Write a JSON report
+    /// Write a JSON report; one of an earlier job is replaced, another file only with --overwrite
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) report: Option<PathBuf>,
 }

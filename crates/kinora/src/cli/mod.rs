@@ -64,7 +64,7 @@ pub(crate) struct Global {
     /// Say nothing but errors
     #[arg(short, long, global = true, hide_short_help = true)]
     pub(crate) quiet: bool,
-    /// Say more; twice says everything
+    /// Say more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, hide_short_help = true)]
     pub(crate) verbose: u8,
     /// Never touch the network
@@ -80,7 +80,7 @@ pub(crate) struct Global {
         hide_short_help = true
     )]
     pub(crate) ffmpeg: Option<PathBuf>,
-    /// More folders with models, or an extra_model_paths.yaml; repeatable
+    /// Folder with models, or an extra_model_paths.yaml, to look into before all others; repeatable
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub(crate) models_dir: Vec<PathBuf>,
 }

@@ -15,13 +15,13 @@ use crate::{
     failure::Failure,
 };
 
-/// The one input of a job, and the output if it was named as a second word.
-pub(crate) fn input_and_output(io: &InOut) -> Result<(PathBuf, Option<PathBuf>), Failure> {
+/// The one input of a job, and the output if it was named as a second word. `command` is what the user called.
+pub(crate) fn input_and_output(io: &InOut, command: &str) -> Result<(PathBuf, Option<PathBuf>), Failure> {
     let mut words = io.paths.iter().cloned();
     let input = match &io.input {
         Some(input) => input.clone(),
         None => words.next().ok_or_else(|| {
-            Failure::new("usage.missing", "no input was named").hint("kinora upscale clip.mp4; kinora upscale --help")
+            Failure::new("usage.missing", "no input was named").hint(format!("kinora {command} --help"))
         })?,
     };
     let second = words.next();

@@ -133,35 +133,40 @@ fn examine(app: &App) -> Vec<Finding> {
             findings.push(ok("onnxruntime", text));
         }
         Err(error) => {
-            let failure = Failure::new(error.code(), error.to_string()).hint("kinora models pull onnxruntime");
-            findings.push(fail("onnxruntime", &failure));
+            findings.push(Finding {
+                level: "fail",
+                about: "onnxruntime",
+                text: error.to_string(),
+                fix: error.hint(),
+            });
         }
     }
-    let installed = zoo::scan(&folders).map(|listing| {
-        let usable = |entry: &&zoo::Entry| {
-            entry.source.is_some() && matches!(entry.state, zoo::State::Installed | zoo::State::Found)
-        };
-        let mut found: Vec<(u64, String)> = listing
-            .entries
-            .iter()
-            .filter(usable)
-            .map(|entry| (entry.bytes, entry.id.clone()))
-            .collect();
-        found.sort();
-        found.into_iter().map(|(_, id)| id).collect::<Vec<_>>()
-    });
-    match &installed {
-        Ok(models) if models.is_empty() => {
+    let networks = zoo::scan(&folders).map(networks);
+    match &networks {
+        Ok(networks) if networks.is_empty() => {
             findings.push(warn(
                 "models",
-                "no network is on this computer",
+                "no network that enlarges is on this computer",
                 "kinora models pull span-x2 span-x4",
             ));
         }
-        Ok(models) => findings.push(ok(
-            "models",
-            format!("{} networks in {}", models.len(), folders.own().display()),
-        )),
+        Ok(networks) => {
+            let own = folders.own().display().to_string();
+            let mut places: Vec<(&str, usize)> = Vec::new();
+            for network in networks {
+                let place = if network.place == "kinora" {
+                    &own
+                } else {
+                    &network.place
+                };
+                match places.iter_mut().find(|(name, _)| name == place) {
+                    Some((_, n)) => *n += 1,
+                    None => places.push((place, 1)),
+                }
+            }
+            let places: Vec<String> = places.iter().map(|(name, n)| format!("{n} in {name}")).collect();
+            findings.push(ok("models", format!("networks: {}", places.join(", "))));
+        }
         Err(error) => findings.push(fail("models", &Failure::new(error.code(), error.to_string()))),
     }
     if let Ok(status) = rustix::fs::statvfs(".") {
@@ -173,15 +178,41 @@ fn examine(app: &App) -> Vec<Finding> {
             ok("disk", text)
         });
     }
-    if let (Ok(runtime), Ok(models)) = (&runtime, &installed)
-        && let Some(model) = models.first()
+    if let (Ok(runtime), Ok(networks)) = (&runtime, &networks)
+        && let Some(network) = networks.first()
     {
-        findings.push(match self_test(app, runtime, model) {
+        findings.push(match self_test(app, runtime, &network_name(network)) {
             Ok(text) => ok("self-test", text),
+            // Nobody promised that a file found somewhere is a network that runs.
+            Err(failure) if network.state == zoo::State::Found => warn(
+                "self-test",
+                failure.message,
+                "kinora models pull span-x2 gets a network that is known to run",
+            ),
             Err(failure) => fail("self-test", &failure),
         });
     }
     findings
+}
+
+/// Networks that enlarge and can be used: those that kinora installed first, small ones first.
+fn networks(listing: zoo::Listing) -> Vec<zoo::Entry> {
+    let usable = |entry: &zoo::Entry| {
+        entry.kind == Some(zoo::Kind::Upscale)
+            && entry.source.is_some()
+            && matches!(entry.state, zoo::State::Installed | zoo::State::Found)
+    };
+    let mut found: Vec<zoo::Entry> = listing.entries.into_iter().filter(usable).collect();
+    found.sort_by_key(|entry| (entry.state == zoo::State::Found, entry.bytes));
+    found
+}
+
+/// What a network is loaded by: its name, or its file where it was found in place.
+fn network_name(entry: &zoo::Entry) -> String {
+    match (&entry.state, &entry.path) {
+        (zoo::State::Found, Some(file)) => file.display().to_string(),
+        _ => entry.id.clone(),
+    }
 }
 
 /// Runs the smallest network that is here on every device of the loaded library and compares.

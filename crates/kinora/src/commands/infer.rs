@@ -2,46 +2,23 @@ use std::{collections::HashMap, fs, path::Path};
 
 use kinora_media::PartFile;
 use kinora_models::{ImageModel, image_model::PictureSize, zoo};
-use kinora_nn::{LoadOptions, Runtime};
+use kinora_nn::Runtime;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::{
-    job::check_output,
-    place::{cores, known_device},
-};
+use super::{job::check_output, place::load_options};
 use crate::{app::App, cli::Infer, failure::Failure};
 
 /// Largest input file: a picture's tensor, not a model.
 const MAX_BYTES: u64 = 4 << 30;
 
 pub(crate) fn run(app: &App, flags: &Infer) -> Result<(), Failure> {
-    known_device(&flags.place)?;
+    let options = load_options(&flags.place)?;
     check_output(&flags.output, &flags.input, flags.overwrite)?;
     let bytes = read(&flags.input)?;
     let (name, shape, values) = image_tensor(&bytes, &flags.input)?;
     let folders = app.folders()?;
     let resolved = zoo::resolve(&flags.model, &folders)?;
     let runtime = Runtime::load(&app.runtime_search(&folders, &flags.place.device))?;
-    let word = |what: &str, word: &str| Failure::usage(format!("'{word}' does not suit --{what}"));
-    let options = LoadOptions {
-        device: flags
-            .place
-            .device
-            .parse()
-            .map_err(|_| word("device", &flags.place.device))?,
-        precision: flags
-            .place
-            .precision
-            .parse()
-            .map_err(|_| word("precision", &flags.place.precision))?,
-        weights: flags
-            .place
-            .weights
-            .parse()
-            .map_err(|_| word("weights", &flags.place.weights))?,
-        threads: flags.place.threads.map_or_else(cores, |threads| threads as usize),
-        ..LoadOptions::default()
-    };
     let model = ImageModel::open(&resolved.source, &resolved.spec, &runtime, &options, &app.cache())?;
     app.console
         .say(&format!("{}   {name} {shape:?}, on {}", resolved.id, model.report()));
@@ -52,7 +29,7 @@ pub(crate) fn run(app: &App, flags: &Infer) -> Result<(), Failure> {
     model.run(&values, size, &mut output)?;
     let scale = model.scale() as usize;
     let shape = vec![batch, 3, height * scale, width * scale];
-    write(&flags.output, &shape, &output)?;
+    write(&flags.output, &shape, &output, flags.overwrite)?;
     app.console.say(&format!("{}   y {shape:?}", flags.output.display()));
     Ok(())
 }
@@ -110,13 +87,13 @@ fn image_tensor(bytes: &[u8], path: &Path) -> Result<(String, [usize; 3], Vec<f3
     Ok((name, shape, values))
 }
 
-fn write(path: &Path, shape: &[usize], values: &[f32]) -> Result<(), Failure> {
+fn write(path: &Path, shape: &[usize], values: &[f32], overwrite: bool) -> Result<(), Failure> {
     let failed =
         |cause: String| Failure::new("output.unwritable", format!("{} cannot be written", path.display())).cause(cause);
     let data: &[u8] = bytemuck::cast_slice(values);
     let view = TensorView::new(Dtype::F32, shape.to_vec(), data).map_err(|error| failed(error.to_string()))?;
     let bytes =
         safetensors::serialize(HashMap::from([("y", view)]), None).map_err(|error| failed(error.to_string()))?;
-    PartFile::write(path, &bytes, true)?;
+    PartFile::write(path, &bytes, overwrite)?;
     Ok(())
 }

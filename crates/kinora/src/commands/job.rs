@@ -3,7 +3,7 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use kinora_engine::{
@@ -184,7 +184,7 @@ pub(crate) fn run_clip(
         None if with.safety.segment.is_some() => {}
         None => check_output(&output, input, settings.io.overwrite)?,
     }
-    let report_file = ReportFile::open(with.job.report.as_deref().filter(|_| !with.job.dry_run))?;
+    let report_file = ReportFile::promised(&settings, [input.as_path(), output.as_path()])?;
     let place = Place::new(&with.place)?;
     let encode = EncodeSettings {
         overwrite: settings.io.overwrite,
@@ -250,7 +250,7 @@ pub(crate) fn run_clip(
                 (report, Some(published)) => durable::reported(report, &published),
                 (report, None) => {
                     durable::tell_block(app, &report, with.safety.segment);
-                    return Ok(());
+                    return write_report(report_file, &report, clip, &plan, &pipeline);
                 }
             }
         }
@@ -265,11 +265,19 @@ pub(crate) fn run_clip(
         }
     };
     tell(app, &report, &name);
-    if let Some(file) = report_file {
-        let input = json!({"path": clip.info.path.to_string_lossy(), "first": clip.first, "end": clip.end});
-        file.write(&report, &plan, &pipeline, input)?;
-    }
-    Ok(())
+    write_report(report_file, &report, clip, &plan, &pipeline)
+}
+
+fn write_report(
+    file: Option<ReportFile>,
+    report: &Report,
+    clip: &Clip,
+    plan: &JobPlan,
+    pipeline: &Pipeline,
+) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    let input = json!({"path": clip.info.path.to_string_lossy(), "first": clip.first, "end": clip.end});
+    file.write(report, plan, pipeline, input)
 }
 
 /// Frames `range` of a clip.
@@ -370,6 +378,9 @@ pub(crate) fn steered<T>(
         }) as Events
     };
     let steering = Steering::new(&control, console, console.style() == ProgressStyle::Bar);
+    if app.pause.load(Ordering::Relaxed) {
+        control.toggle_pause();
+    }
     console.follow(Some(&control));
     let result = work(&control, &console.clock(), &events);
     console.follow(None);

@@ -65,9 +65,10 @@ fn devices(app: &App) -> Result<Listed, Failure> {
     };
     add("cpu", &["f32"], &through);
     if runtime.has_openvino() {
-        add("openvino", &["f32", "bf16"], &through);
-    } else if let Ok(library) = kinora_models::zoo::runtime_library(&folders, "onnxruntime-openvino") {
-        add("openvino", &["f32", "bf16"], &library.display().to_string());
+        let precisions = ["f32", "bf16"];
+        // Without instructions for bf16, OpenVINO computes in f32 whatever it is told.
+        let there = if kinora_nn::has_bf16() { 2 } else { 1 };
+        add("openvino", &precisions[..there], &through);
     }
     Ok((rows, Json::Array(json)))
 }

@@ -1,9 +1,10 @@
 use std::{
     io::{self, IsTerminal, Write},
     ops::ControlFlow,
+    sync::atomic::Ordering,
 };
 
-use kinora_models::zoo::{self, Catalogue, Content, Kind, Progress, PullOptions, State};
+use kinora_models::zoo::{self, Catalogue, Content, Entry, Kind, Progress, PullOptions, State, ZooError};
 use serde_json::json;
 
 use super::list::table;
@@ -11,6 +12,7 @@ use crate::{
     app::App,
     cli::{ModelsCommand, ProgressStyle},
     failure::Failure,
+    keys,
     show::{bytes, count},
 };
 
@@ -23,7 +25,7 @@ pub(crate) fn run(app: &App, command: ModelsCommand) -> Result<(), Failure> {
             accept_licence,
         } => pull(app, &names, force, accept_licence),
         ModelsCommand::Inspect { name, json } => inspect(app, &name, json),
-        ModelsCommand::Verify { names } => verify(app, names),
+        ModelsCommand::Verify { names } => verify(app, &names),
         ModelsCommand::Remove { name, force } => remove(app, &name, force),
     }
 }
@@ -105,6 +107,8 @@ fn pull(app: &App, names: &[String], force: bool, accept_licence: bool) -> Resul
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let bar = console.style() == ProgressStyle::Bar;
+    // The client and what it left are cleared before the command ends.
+    let end = keys::told_to_end();
     let mut progress = |progress: Progress<'_>| {
         match progress {
             Progress::Model { record } => {
@@ -132,11 +136,8 @@ fn pull(app: &App, names: &[String], force: bool, accept_licence: bool) -> Resul
                         &json!({"model": record.id, "file": package, "bytes": done, "total": total}),
                     );
                 } else if bar {
-                    console.draw(&[format!(
-                        "  {percent:>3.0} %  {} of {}   {package}",
-                        bytes(done),
-                        bytes(total)
-                    )]);
+                    let line = format!("  {percent:>3.0} %  {} of {}   {package}", bytes(done), bytes(total));
+                    console.draw(&[line.chars().take(console.width().saturating_sub(1)).collect()]);
                 }
             }
             Progress::Checking { .. } if bar => console.draw(&["  checking".to_owned()]),
@@ -158,10 +159,21 @@ fn pull(app: &App, names: &[String], force: bool, accept_licence: bool) -> Resul
                 ));
             }
         }
-        ControlFlow::Continue(())
+        if end.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
-    zoo::pull_from(Catalogue::embedded()?, &names, &app.folders()?, &options, &mut progress)?;
-    Ok(())
+    let pulled = zoo::pull_from(Catalogue::embedded()?, &names, &app.folders()?, &options, &mut progress);
+    if bar {
+        console.clear();
+    }
+    match pulled {
+        // Ctrl-C reaches the client too, which may be the first to go.
+        Err(_) if end.load(Ordering::Relaxed) => Err(ZooError::Stopped.into()),
+        other => Ok(other.map(|_| ())?),
+    }
 }
 
 fn inspect(app: &App, name: &str, as_json: bool) -> Result<(), Failure> {
@@ -208,35 +220,39 @@ fn inspect(app: &App, name: &str, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn verify(app: &App, names: Vec<String>) -> Result<(), Failure> {
+fn verify(app: &App, names: &[String]) -> Result<(), Failure> {
     let folders = app.folders()?;
-    let names = if names.is_empty() {
-        let listing = zoo::scan(&folders)?;
-        let here = |state: &State| matches!(state, State::Installed | State::Damaged { .. });
-        listing
-            .entries
-            .into_iter()
-            .filter(|entry| here(&entry.state))
-            .map(|entry| entry.id)
-            .collect()
-    } else {
-        names
-    };
     let mut first_failure = None;
-    for name in &names {
-        match zoo::verify(name, &folders) {
-            Ok(verified) => app
-                .console
-                .result(&format!("ok       {name}  {} files", verified.files)),
-            Err(error) => {
-                app.console.result(&format!("damaged  {name}"));
-                let failure = Failure::from(error);
-                if first_failure.is_none() {
-                    first_failure = Some(failure);
-                } else {
-                    app.console.fail(&failure);
-                }
+    let mut tell = |name: &str, verified: Result<zoo::Verified, ZooError>| {
+        let error = match verified {
+            Ok(verified) => {
+                app.console
+                    .result(&format!("ok       {name}  {} files", verified.files));
+                return;
             }
+            Err(error) => error,
+        };
+        match &error {
+            ZooError::Damaged { .. } => app.console.result(&format!("damaged  {name}")),
+            ZooError::NotInstalled { .. } => app.console.result(&format!("missing  {name}")),
+            // A name that means no model has no state.
+            ZooError::Unknown { .. } | ZooError::Ambiguous { .. } => {}
+            _ => app.console.result(&format!("failed   {name}")),
+        }
+        let failure = Failure::from(error);
+        if first_failure.is_none() {
+            first_failure = Some(failure);
+        } else {
+            app.console.fail(&failure);
+        }
+    };
+    for name in names {
+        tell(name, zoo::verify(name, &folders));
+    }
+    if names.is_empty() {
+        let here = |entry: &&Entry| matches!(entry.state, State::Installed | State::Damaged { .. });
+        for entry in zoo::scan(&folders)?.entries.iter().filter(here) {
+            tell(&entry.id, zoo::verify_entry(entry));
         }
     }
     first_failure.map_or(Ok(()), Err)

@@ -12,9 +12,21 @@ pub(crate) struct NameParts<'a> {
     pub(crate) extension: String,
 }
 
-/// The output beside the input: `clip.2x.mkv`, or by template.
+/// The output beside the input: `clip.2x.mkv`, or by template. A folder's name has no extension to take off, and `.` and
+/// `..` stand for the names that they mean.
 pub(crate) fn default_output(input: &Path, template: Option<&str>, parts: &NameParts<'_>) -> Result<PathBuf, Failure> {
-    let stem = input.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = input.is_dir();
+    let meant = match input.file_name() {
+        None if folder => input.canonicalize().unwrap_or_else(|_| input.to_owned()),
+        _ => input.to_owned(),
+    };
+    let stem = if folder { meant.file_name() } else { meant.file_stem() };
+    let Some(stem) = stem.map(|stem| stem.to_string_lossy().into_owned()) else {
+        return Err(
+            Failure::usage(format!("{} has no name to call the output by", input.display()))
+                .hint("--output NAME names it"),
+        );
+    };
     let name = match template {
         Some(template) => fill(template, &stem, parts)?,
         None => match parts.scale {
@@ -22,7 +34,7 @@ pub(crate) fn default_output(input: &Path, template: Option<&str>, parts: &NameP
             None => format!("{stem}.{}{}", parts.pipeline, parts.extension),
         },
     };
-    Ok(input.with_file_name(name))
+    Ok(meant.with_file_name(name))
 }
 
 fn fill(template: &str, stem: &str, parts: &NameParts<'_>) -> Result<String, Failure> {
@@ -86,5 +98,23 @@ mod tests {
         for bad in ["{what}", "{stem", "../{stem}", ""] {
             assert!(name(Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_folder_keeps_its_whole_name_and_has_its_output_beside_it() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let folder = home.join("scans.v1.5");
+        std::fs::create_dir_all(folder.join("below")).unwrap();
+        let parts = NameParts {
+            extension: String::new(),
+            ..parts()
+        };
+        let name = |input: &Path| default_output(input, None, &parts).map_err(|f| f.message);
+        let beside = home.join("scans.v1.5.1.5x");
+        for input in [folder.clone(), folder.join("."), folder.join("below/..")] {
+            assert_eq!(name(&input).unwrap(), beside, "{}", input.display());
+        }
+        assert!(name(Path::new("/")).unwrap_err().contains("no name"));
     }
 }

@@ -1,4 +1,5 @@
 use kinora_frame::Pool;
+use kinora_nn::{LoadOptions, UnknownChoice};
 use kinora_pipeline::Resources;
 
 use crate::{
@@ -28,15 +29,19 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Refuses a device that this version does not run on, before anything is loaded.
-pub(crate) fn known_device(flags: &DeviceFlags) -> Result<(), Failure> {
-    if ["auto", "cpu", "openvino"].contains(&flags.device.as_str()) {
-        return Ok(());
-    }
-    Err(
-        Failure::new("device.unavailable", format!("device '{}' is not there", flags.device))
-            .hint("this version runs networks on cpu and openvino; kinora list devices"),
-    )
+/// How a network is to run; what this version does not know is refused before anything is loaded.
+pub(crate) fn load_options(flags: &DeviceFlags) -> Result<LoadOptions, Failure> {
+    let unknown = |error: UnknownChoice| Failure::usage(error.to_string()).hint("kinora upscale --help");
+    Ok(LoadOptions {
+        device: flags.device.parse().map_err(|_: UnknownChoice| {
+            Failure::new("device.unavailable", format!("device '{}' is not there", flags.device))
+                .hint("this version runs networks on cpu and openvino; kinora list devices")
+        })?,
+        precision: flags.precision.parse().map_err(unknown)?,
+        weights: flags.weights.parse().map_err(unknown)?,
+        threads: flags.threads.map_or_else(cores, |threads| threads as usize),
+        ..LoadOptions::default()
+    })
 }
 
 /// Memory of this machine, or of the group of processes it is held to (cgroup v2), whichever is less.
@@ -54,7 +59,7 @@ fn memory_there() -> u64 {
 impl Place {
     /// Settles the flags. Networks on the CPU share its cores, so one runs at a time unless the user says otherwise.
     pub(crate) fn new(flags: &PlaceFlags) -> Result<Self, Failure> {
-        known_device(&flags.on)?;
+        load_options(&flags.on)?;
         let number = |number: AutoNumber| match number {
             AutoNumber::Auto => 1,
             AutoNumber::Number(n) => n,

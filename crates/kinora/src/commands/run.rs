@@ -21,7 +21,7 @@ pub(crate) fn plan(app: &App, flags: &Run) -> Result<(), Failure> {
 }
 
 fn send(app: &App, flags: &Run, only_plan: bool) -> Result<(), Failure> {
-    let (input, mut output) = input_and_output(&flags.io)?;
+    let (input, mut output) = input_and_output(&flags.io, if only_plan { "plan" } else { "run" })?;
     let old = flags.with.safety.plan.is_some() || flags.with.safety.resume_settings;
     let (name, nodes) = if flags.pipeline.is_empty() && old {
         (String::new(), Vec::new())

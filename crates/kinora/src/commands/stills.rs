@@ -17,7 +17,12 @@ use super::{
     place::Place,
     telling::{ReportFile, chosen, say_chosen, tell},
 };
-use crate::{app::App, cli::ProgressStyle, failure::Failure, show::count};
+use crate::{
+    app::App,
+    cli::ProgressStyle,
+    failure::{Failure, write_code},
+    show::count,
+};
 
 /// JPEG quality of outputs: visually without loss.
 const JPEG_QUALITY: u8 = 95;
@@ -25,15 +30,7 @@ const JPEG_QUALITY: u8 = 95;
 /// The pictures of an input; `None` for a video.
 pub(crate) fn pictures_of(input: &Path) -> Result<Option<Vec<PathBuf>>, Failure> {
     if input.is_dir() {
-        let files = list_stills(input)?;
-        if files.is_empty() {
-            return Err(Failure::new(
-                "input.empty",
-                format!("the folder {} holds no picture", input.display()),
-            )
-            .hint("png, jpg, webp and tiff are read"));
-        }
-        return Ok(Some(files));
+        return Ok(Some(list_stills(input)?));
     }
     // An animation has the extension of a picture and is a clip.
     let still = StillFormat::of(input).is_some() && StillFormat::sniff(input).is_some();
@@ -88,21 +85,16 @@ pub(crate) fn run_stills(
                 .hint("the name of the output decides: .png, .jpg, .webp or .tiff"),
         );
     }
-    let report_file = ReportFile::open(
-        settings
-            .with
-            .job
-            .report
-            .as_deref()
-            .filter(|_| !settings.with.job.dry_run),
-    )?;
     let place = Place {
         pool,
         ..Place::new(&settings.with.place)?
     };
     let overwrite = settings.io.overwrite;
     let (folder, targets) = targets(input, &files, output, &plan, settings)?;
-    if let [target] = targets.as_slice() {
+    let in_folder = input.is_dir();
+    if let [target] = targets.as_slice()
+        && !in_folder
+    {
         check_output(target, input, overwrite)?;
     } else if let Some(there) = targets.iter().find(|target| target.exists() && !overwrite) {
         return Err(
@@ -110,6 +102,8 @@ pub(crate) fn run_stills(
                 .hint("--overwrite replaces it, --output NAME writes elsewhere"),
         );
     }
+    let taken = files.iter().chain(&targets).chain([&folder]).map(PathBuf::as_path);
+    let report_file = ReportFile::promised(settings, taken)?;
     let pipeline = load_pipeline(app, &mut plan, settings.set, &place, &settings.with.place)?;
     let format = target_format(&source, &targets)?;
     let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);
@@ -118,17 +112,16 @@ pub(crate) fn run_stills(
     let console = &app.console;
     let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let image = source.image();
-    let pictures = if targets.len() == 1 {
-        String::new()
-    } else {
-        format!("  {} pictures", count(targets.len() as u64))
+    let pictures = match targets.len() as u64 {
+        _ if !in_folder => String::new(),
+        1 => "  1 picture".to_owned(),
+        n => format!("  {} pictures", count(n)),
     };
     console.say(&format!("{name}   {}  {}{pictures}", image.size, image.layout));
     say_chosen(app, &pipeline);
-    let shown = if targets.len() == 1 {
-        targets.first().cloned().unwrap_or_default()
-    } else {
-        folder.clone()
+    let shown = match targets.first() {
+        Some(target) if !in_folder => target.clone(),
+        _ => folder.clone(),
     };
     console.say(&format!(
         "  output     {}  {}  {format}",
@@ -165,13 +158,10 @@ pub(crate) fn run_stills(
         console.say("dry run: nothing was written");
         return Ok(());
     }
-    if targets.len() > 1 {
+    if in_folder {
         fs::create_dir_all(&folder).map_err(|error| {
-            Failure::new(
-                "output.unwritable",
-                format!("the folder {} cannot be made", folder.display()),
-            )
-            .cause(error.to_string())
+            let message = format!("the folder {} cannot be made", folder.display());
+            Failure::new(write_code(&error), message).cause(error.to_string())
         })?;
     }
     let sink = StillsSink::new(targets, shown, source.icc_profile(), JPEG_QUALITY, overwrite);

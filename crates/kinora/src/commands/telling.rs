@@ -1,6 +1,9 @@
 //! What a job says: its first lines, its last lines, its report.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use kinora_engine::Report;
 use kinora_frame::Rational;
@@ -8,7 +11,11 @@ use kinora_media::{Audio, EncodeSettings, PartFile, StreamKind, Subtitles};
 use kinora_pipeline::Pipeline;
 use serde_json::{Map, Value as Json, json};
 
-use super::{clip::Clip, job::JobPlan, place::Place};
+use super::{
+    clip::Clip,
+    job::{JobPlan, JobSettings},
+    place::Place,
+};
 use crate::{
     app::App,
     cli::ProgressStyle,
@@ -219,12 +226,58 @@ pub(crate) fn tell(app: &App, report: &Report, name: &str) {
     }
 }
 
-/// A report file that was opened before the work, so that hours of it do not end in a place nobody can write to.
-pub(crate) struct ReportFile(PartFile);
+/// Largest file that is looked into for being a report.
+const LARGEST_REPORT: u64 = 64 << 20;
+
+/// Where a report is going to be. It is checked before the work, so that hours of it do not end in a place nobody can
+/// write to; nothing lies there before the work is done, so that nothing is left of a job that is killed.
+pub(crate) struct ReportFile {
+    path: PathBuf,
+    /// Files that the job reads or writes.
+    taken: Vec<PathBuf>,
+    overwrite: bool,
+}
 
 impl ReportFile {
-    pub(crate) fn open(path: Option<&Path>) -> Result<Option<Self>, Failure> {
-        path.map(|path| Ok(Self(PartFile::create(path, true)?))).transpose()
+    /// The report that the flags ask for, if they do. A report of an earlier job is replaced; any other file only with
+    /// `--overwrite`, and never one that the job reads or writes.
+    pub(crate) fn promised<'a>(
+        settings: &JobSettings<'_>,
+        taken: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(path) = settings.with.job.report.clone() else {
+            return Ok(None);
+        };
+        let report = Self {
+            path,
+            taken: taken.into_iter().map(place_of).collect(),
+            overwrite: settings.io.overwrite,
+        };
+        report.check()?;
+        if settings.with.job.dry_run {
+            return Ok(None);
+        }
+        // Proves that the folder takes it, and is gone again.
+        drop(PartFile::create(&report.path, true)?);
+        Ok(Some(report))
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let path = self.path.display();
+        if self.taken.contains(&place_of(&self.path)) {
+            return Err(Failure::new(
+                "usage.conflict",
+                format!("--report {path} names a file that this job reads or writes"),
+            )
+            .hint("--report NAME.json writes elsewhere"));
+        }
+        if !self.overwrite && self.path.symlink_metadata().is_ok() && !is_report(&self.path) {
+            return Err(
+                Failure::new("output.exists", format!("{path} exists already and is no report"))
+                    .hint("--overwrite replaces it, --report NAME.json writes elsewhere"),
+            );
+        }
+        Ok(())
     }
 
     /// Writes what the engine measured, and what the job was.
@@ -246,13 +299,30 @@ impl ReportFile {
             fields.insert("chosen".to_owned(), Json::Object(chosen(pipeline)));
         }
         let text = serde_json::to_string_pretty(&whole).unwrap_or_default() + "\n";
-        std::fs::write(self.0.path(), text).map_err(|error| {
-            let full = error.kind() == std::io::ErrorKind::StorageFull;
-            let code = if full { "disk.full" } else { "output.unwritable" };
-            let report = self.0.target().display();
-            Failure::new(code, format!("the report {report} cannot be written")).cause(error.to_string())
-        })?;
-        self.0.commit()?;
+        self.check()?;
+        PartFile::write(&self.path, text.as_bytes(), true)?;
         Ok(())
     }
+}
+
+/// A file's place, whether it is there or not yet.
+fn place_of(path: &Path) -> PathBuf {
+    path.canonicalize()
+        .or_else(|error| {
+            let absolute = std::path::absolute(path)?;
+            let (folder, name) = absolute.parent().zip(absolute.file_name()).ok_or(error)?;
+            Ok::<_, std::io::Error>(folder.canonicalize()?.join(name))
+        })
+        .unwrap_or_else(|_| path.to_owned())
+}
+
+/// Whether a file is a report of a job, or holds nothing.
+fn is_report(path: &Path) -> bool {
+    let small = |file: &std::fs::Metadata| file.is_file() && file.len() <= LARGEST_REPORT;
+    if !path.metadata().is_ok_and(|file| small(&file)) {
+        return false;
+    }
+    let Ok(bytes) = std::fs::read(path) else { return false };
+    let has = |fields: Map<String, Json>| fields.contains_key("version") && fields.contains_key("frames_out");
+    bytes.is_empty() || serde_json::from_slice(&bytes).is_ok_and(has)
 }

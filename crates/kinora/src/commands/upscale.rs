@@ -17,7 +17,7 @@ use crate::{
 const FACTORS: [u32; 3] = [2, 3, 4];
 
 pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
-    let (input, output) = input_and_output(&flags.io)?;
+    let (input, output) = input_and_output(&flags.io, "upscale")?;
     let settings = JobSettings {
         io: &flags.io,
         set: &flags.set,
@@ -38,12 +38,9 @@ pub(crate) fn run(app: &App, flags: &Upscale) -> Result<(), Failure> {
 pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<JobPlan, Failure> {
     let folders = app.folders()?;
     let mut notes = Vec::new();
-    let (model, native) = match &flags.model {
-        Some(name) => {
-            let model = zoo::resolve(name, &folders)?;
-            let native = model.spec.scale;
-            (model, native)
-        }
+    let (model, name) = match &flags.model {
+        // The words of the user mean to the processor what they mean here, whatever the catalogue calls the file.
+        Some(name) => (zoo::resolve(name, &folders)?, name.clone()),
         None => {
             let (model, content) = default_model(app, flags, from)?;
             let what = if content == Content::Anime {
@@ -55,17 +52,14 @@ pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<JobPlan, Fa
                 "{} is the default for {what}; --model NAME takes another",
                 model.id
             ));
-            let native = model.spec.scale;
-            (model, native)
+            let id = model.id.clone();
+            (model, id)
         }
     };
+    let native = model.spec.scale;
     let target = wanted_size(&flags.size, from)?;
     let mut upscale = Map::new();
-    let path = model.record.is_none().then(|| model.origin.display().to_string());
-    upscale.insert(
-        "model".to_owned(),
-        Json::String(path.unwrap_or_else(|| model.id.clone())),
-    );
+    upscale.insert("model".to_owned(), Json::String(name));
     if let Some(strength) = flags.strength {
         upscale.insert("strength".to_owned(), json!(strength));
     }
@@ -77,6 +71,13 @@ pub(crate) fn plan(app: &App, flags: &Upscale, from: Size) -> Result<JobPlan, Fa
         let mut resize = Map::new();
         resize.insert("width".to_owned(), target.width.into());
         resize.insert("height".to_owned(), target.height.into());
+        if let Some(native) = native
+            && from
+                .scaled(native)
+                .is_some_and(|own| own.width < target.width || own.height < target.height)
+        {
+            notes.push(format!("the network gives {native}x, the rest is resampled"));
+        }
         nodes.push(("resize".to_owned(), resize, None));
     }
     let asked = flags.size.scale.map(|scale| scale.0);

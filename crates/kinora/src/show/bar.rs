@@ -15,12 +15,11 @@ const PLAIN_EVERY: Duration = Duration::from_secs(30);
 /// At most four JSON objects a second.
 const JSON_EVERY: Duration = Duration::from_millis(250);
 
-#[derive(Default)]
 struct Shown {
     at: Option<Duration>,
     percent: f64,
     last: Option<(Snapshot, Vec<LaneReading>)>,
-    paused: bool,
+    state: JobState,
 }
 
 /// The progress of one job in the style that was asked for.
@@ -41,7 +40,12 @@ impl ProgressView {
             console,
             name,
             ascii: !utf8,
-            shown: Mutex::default(),
+            shown: Mutex::new(Shown {
+                at: None,
+                percent: 0.0,
+                last: None,
+                state: JobState::Running,
+            }),
         }
     }
 
@@ -51,7 +55,10 @@ impl ProgressView {
         let since = shown.at.map_or(Duration::MAX, |at| now.saturating_sub(at));
         let done = snapshot.percent >= 100.0;
         match self.console.style() {
-            ProgressStyle::Bar => self.console.draw(&self.bar(snapshot, lanes, shown.paused)),
+            ProgressStyle::Bar => {
+                let lines = self.bar(snapshot, lanes, shown.state, self.console.width());
+                self.console.draw(&lines);
+            }
             ProgressStyle::Plain => {
                 let enough = snapshot.percent - shown.percent >= PLAIN_PERCENT && since >= PLAIN_EVERY;
                 if shown.at.is_some() && !enough {
@@ -62,7 +69,7 @@ impl ProgressView {
                 }
             }
             ProgressStyle::Json if since >= JSON_EVERY || done => {
-                self.json(snapshot, lanes, if shown.paused { "paused" } else { "running" });
+                self.json(snapshot, lanes, state_name(shown.state));
             }
             _ => return,
         }
@@ -107,7 +114,7 @@ impl ProgressView {
 
     pub(crate) fn state(&self, from: JobState, to: JobState) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.paused = to == JobState::Paused;
+        shown.state = to;
         match self.console.style() {
             ProgressStyle::Json => {
                 self.console.event(
@@ -117,7 +124,8 @@ impl ProgressView {
             }
             ProgressStyle::Bar if matches!(to, JobState::Paused | JobState::Running) => {
                 let (snapshot, lanes) = shown.last.clone().unwrap_or_default();
-                self.console.draw(&self.bar(&snapshot, &lanes, shown.paused));
+                self.console
+                    .draw(&self.bar(&snapshot, &lanes, to, self.console.width()));
             }
             ProgressStyle::Bar if to == JobState::Stopping => {
                 self.console.say("stopping; once more stops at once");
@@ -126,35 +134,40 @@ impl ProgressView {
         }
     }
 
-    fn bar(&self, snapshot: &Snapshot, lanes: &[LaneReading], paused: bool) -> Vec<String> {
-        let width = self.console.width();
+    /// The bar's lines in `width` columns, the last of which stays free.
+    fn bar(&self, snapshot: &Snapshot, lanes: &[LaneReading], state: JobState, width: usize) -> Vec<String> {
+        let columns = width.saturating_sub(1);
         let about = if snapshot.exact_total { "" } else { "about " };
         let counts = format!(
             "{} of {about}{}",
             count(snapshot.frames_done),
             count(snapshot.frames_total)
         );
+        let counts = format!("  {counts:>12}");
+        let fps = format!("   {:>5.1} fps", snapshot.fps);
         let left = snapshot
             .eta
-            .map_or_else(String::new, |eta| format!("{} left", clock_time(eta)));
-        let tail = format!("  {counts:>12}   {:>5.1} fps   {left}", snapshot.fps);
-        let room = width.saturating_sub(8 + tail.chars().count()).min(40);
+            .map_or_else(String::new, |eta| format!("   {} left", clock_time(eta)));
+        let percent = format!("  {:>3.0} %", snapshot.percent.floor());
+        let tail = format!("{counts}{fps}{left}");
+        // Between the percentage and the counts, with two columns in front.
+        let room = columns.saturating_sub(percent.len() + 2 + tail.chars().count()).min(40);
         let line = if room >= 8 {
-            format!(
-                "  {:>3.0} %  {}{tail}",
-                snapshot.percent.floor(),
-                self.track(snapshot.percent, room)
-            )
+            format!("{percent}  {}{tail}", self.track(snapshot.percent, room))
         } else {
-            format!("  {:>3.0} %{tail}", snapshot.percent.floor())
+            // What is still to wait for is dropped last.
+            [tail, format!("{counts}{left}"), left]
+                .into_iter()
+                .map(|tail| format!("{percent}{tail}"))
+                .find(|line| line.chars().count() <= columns)
+                .unwrap_or(percent)
         };
-        let line: String = line.chars().take(width.saturating_sub(1)).collect();
         if width < 60 {
             return vec![line];
         }
-        let second = match paused {
-            true => "        paused   [p] resume   [q] stop".to_owned(),
-            false => {
+        let second = match state {
+            JobState::Paused => "        paused   [p] resume   [q] stop".to_owned(),
+            _ => {
                 let mut parts: Vec<String> = lanes
                     .iter()
                     .filter(|lane| matches!(lane.name, "network" | "encode" | "decode"))
@@ -168,7 +181,7 @@ impl ProgressView {
                 format!("        {}", parts.join("   "))
             }
         };
-        vec![line, second.chars().take(width.saturating_sub(1)).collect()]
+        vec![line, second.chars().take(columns).collect()]
     }
 
     fn track(&self, percent: f64, room: usize) -> String {
@@ -271,4 +284,67 @@ pub(crate) fn utc_now() -> String {
         rest / 60 % 60,
         rest % 60
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// Text as a terminal shows it, without colour codes.
+    fn seen(line: &str) -> String {
+        let mut parts = line.split('\u{1b}');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |seen, part| {
+            seen + part.split_once('m').map_or("", |(_, text)| text)
+        })
+    }
+
+    #[test]
+    fn the_remaining_time_is_shown_on_a_terminal_of_any_width() {
+        let colour = Cli::parse_from(["kinora", "--color", "always"]).global;
+        let console = Console::new(&colour, Arc::new(|| Duration::ZERO));
+        let view = ProgressView::new(console, "a.mkv".to_owned());
+        for (frames_total, exact_total, percent) in [(1440, true, 42.0), (142_010, false, 100.0)] {
+            let snapshot = Snapshot {
+                frames_done: frames_total / 2,
+                frames_total,
+                exact_total,
+                percent,
+                fps: 123.4,
+                eta: Some(Duration::from_secs(5923)),
+                ..Snapshot::default()
+            };
+            for width in [20, 40, 59, 60, 80, 103, 200] {
+                let lines = view.bar(&snapshot, &[], JobState::Running, width);
+                let line = seen(&lines[0]);
+                assert!(line.chars().count() < width, "{width}: {line}");
+                assert!(width < 30 || line.ends_with("1:38:43 left"), "{width}: {line}");
+                assert!(width < 103 || line.contains("fps"), "{width}: {line}");
+                assert!(line.contains(&format!("{percent:>3.0} %")), "{width}: {line}");
+            }
+            // The coloured part is whole: a code that is cut would colour all that follows.
+            let lines = view.bar(&snapshot, &[], JobState::Running, 103);
+            assert_eq!(lines[0].matches('\u{1b}').count(), 2, "{:?}", lines[0]);
+        }
+    }
+
+    #[test]
+    fn progress_names_the_state_that_the_job_is_in() {
+        let quiet = Cli::parse_from(["kinora", "--progress", "none", "--quiet"]).global;
+        let view = ProgressView::new(Console::new(&quiet, Arc::new(|| Duration::ZERO)), "a.mkv".to_owned());
+        for (to, name) in [
+            (JobState::Paused, "paused"),
+            (JobState::Running, "running"),
+            (JobState::Stopping, "stopping"),
+            (JobState::Aborting, "stopping"),
+        ] {
+            view.state(JobState::Running, to);
+            assert_eq!(state_name(view.shown.lock().unwrap().state), name);
+        }
+    }
 }

@@ -1,9 +1,6 @@
 use std::{
     io::{self, IsTerminal, Write},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,8 +9,17 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{
     cli::{ColorChoice, Global, ProgressStyle},
-    failure::Failure,
+    failure::{Failure, write_code},
 };
+
+/// Why results go nowhere any more.
+#[derive(Clone, Debug)]
+enum Ended {
+    /// Whoever read them has enough.
+    ReaderLeft,
+    /// They cannot be written.
+    Refused(Failure),
+}
 
 /// The command's two streams and how it speaks on them.
 #[derive(Clone)]
@@ -25,8 +31,8 @@ pub(crate) struct Console {
     clock: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// A bar that stands on the last lines of the terminal and must be wiped before anything else is written.
     bar: Arc<Mutex<usize>>,
-    /// Nobody reads stdout any more.
-    closed: Arc<AtomicBool>,
+    /// Why nothing more goes to stdout.
+    ended: Arc<Mutex<Option<Ended>>>,
     /// The job that runs.
     job: Arc<Mutex<Option<Control>>>,
 }
@@ -54,7 +60,7 @@ impl Console {
             verbose: global.verbose,
             clock,
             bar: Arc::default(),
-            closed: Arc::default(),
+            ended: Arc::default(),
             job: Arc::default(),
         }
     }
@@ -138,19 +144,23 @@ impl Console {
             .and_then(|()| stdout.flush());
         drop(stdout);
         let Err(error) = written else { return };
-        let broken = error.kind() == io::ErrorKind::BrokenPipe;
-        if self.closed.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        if !broken {
-            let failure = Failure::new("output.unwritable", "the results cannot be written to stdout");
-            self.write_err(&format!("{}\n", failure.cause(error.to_string()).text()));
+        let ended = if error.kind() == io::ErrorKind::BrokenPipe {
+            Ended::ReaderLeft
+        } else {
+            Ended::Refused(unwritable(&error))
+        };
+        {
+            let mut known = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.is_some() {
+                return;
+            }
+            *known = Some(ended);
         }
         let job = self.job.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match job {
             // From a thread of its own: whoever writes this line may hold what the abort's observer needs.
             Some(control) => drop(std::thread::spawn(move || control.abort())),
-            None => std::process::exit(i32::from(!broken)),
+            None => std::process::exit(self.end(Ok(())).into()),
         }
     }
 
@@ -159,9 +169,17 @@ impl Console {
         *self.job.lock().unwrap_or_else(PoisonError::into_inner) = job.cloned();
     }
 
-    /// True once the reader of stdout has gone.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+    /// Says what a command came to; gives its exit code. Results that could not be written are an error whatever the
+    /// command did, a reader that left is none.
+    pub(crate) fn end(&self, result: Result<(), Failure>) -> u8 {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let failure = match (ended, result) {
+            (Some(Ended::Refused(failure)), _) => failure,
+            (None, Err(failure)) => failure,
+            (Some(Ended::ReaderLeft), _) | (None, Ok(())) => return 0,
+        };
+        self.fail(&failure);
+        failure.exit()
     }
 
     /// Draws a bar of some lines over the last one.
@@ -203,6 +221,11 @@ impl Console {
         *shown = 0;
         emit(&text);
     }
+}
+
+/// Why results cannot be written to stdout.
+pub(crate) fn unwritable(error: &io::Error) -> Failure {
+    Failure::new(write_code(error), "the results cannot be written to stdout").cause(error.to_string())
 }
 
 /// Text on stderr. In raw mode a new line alone does not go back to the first column.

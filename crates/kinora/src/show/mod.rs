@@ -5,5 +5,6 @@ mod console;
 mod numbers;
 
 pub(crate) use bar::{ProgressView, utc_now};
-pub(crate) use console::Console;
-pub(crate) use numbers::{bytes, clock_time, count, rate};
+pub(crate) use console::{Console, unwritable};
+pub(crate) use kinora_models::zoo::human_bytes as bytes;
+pub(crate) use numbers::{clock_time, count, rate};

@@ -25,22 +25,6 @@ pub(crate) fn clock_time(duration: Duration) -> String {
     }
 }
 
-/// `20.8 GB`, in powers of ten as disks are sold.
-pub(crate) fn bytes(n: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
-    for (unit, size) in UNITS {
-        if n >= size {
-            let value = n as f64 / size as f64;
-            return if value < 100.0 {
-                format!("{value:.1} {unit}")
-            } else {
-                format!("{value:.0} {unit}")
-            };
-        }
-    }
-    format!("{n} B")
-}
-
 /// `23.976 fps`, without needless zeros.
 pub(crate) fn rate(fps: f64) -> String {
     let text = format!("{fps:.3}");
@@ -60,7 +44,6 @@ mod tests {
         assert_eq!(clock_time(Duration::from_secs(5923)), "1:38:43");
         assert_eq!(clock_time(Duration::from_millis(5230)), "5.2 s");
         assert_eq!(clock_time(Duration::from_secs(41)), "0:41");
-        assert_eq!(bytes(20_800_000_000), "20.8 GB");
         assert_eq!(rate(24000.0 / 1001.0), "23.976 fps");
         assert_eq!(rate(25.0), "25 fps");
     }

@@ -86,28 +86,33 @@ pub(crate) fn frame_hashes(home: &Path, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// Says what a test cannot do without. Where everything was fetched that could be, it is a fault.
+fn skip(what: &str) {
+    assert!(
+        std::env::var_os("KINORA_TEST_REQUIRE_RUNTIME").is_none(),
+        "{what} is not there (make fetch-test-models)"
+    );
+    eprintln!("skipped: {what} is not there (make fetch-test-models)");
+}
+
 /// The models folder of this checkout, where the runtime library and a network lie in it; else a line that says so.
 pub(crate) fn network(id: &str) -> Option<PathBuf> {
-    let models = std::env::var_os("KINORA_MODELS").map(PathBuf::from)?;
-    let there = models.join("runtime/onnxruntime").is_dir() && models.join("upscale").join(id).is_dir();
-    if !there {
-        eprintln!(
-            "skipped: {id} or the runtime is not in {} (make fetch-test-models)",
-            models.display()
-        );
+    let models = std::env::var_os("KINORA_MODELS").map(PathBuf::from);
+    let there =
+        models.filter(|models| models.join("runtime/onnxruntime").is_dir() && models.join("upscale").join(id).is_dir());
+    if there.is_none() {
+        skip(&format!("{id} or the runtime"));
     }
-    there.then_some(models)
+    there
 }
 
 /// A file of a fetched clip, or a line that says how to get it.
 pub(crate) fn fetched_clip(id: &str, file: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("KINORA_MODELS")
-        .map(PathBuf::from)?
-        .join("clip")
-        .join(id)
-        .join(file);
-    if !path.is_file() {
-        eprintln!("skipped: {} is not there (make fetch-test-models)", path.display());
+    let models = std::env::var_os("KINORA_MODELS").map(PathBuf::from);
+    let path = models.map(|models| models.join("clip").join(id).join(file));
+    let there = path.filter(|path| path.is_file());
+    if there.is_none() {
+        skip(&format!("{file} of {id}"));
     }
-    path.is_file().then_some(path)
+    there
 }

@@ -66,6 +66,21 @@ fn usage_errors_exit_2_and_name_the_nearest() {
             "kinora upscale",
         ),
         (
+            vec!["run", "-p", "identity"],
+            "error[usage.missing]: no input was named",
+            "kinora run --help",
+        ),
+        (
+            vec!["run", "a.mp4", "-p", "identity", "--precision", "f17"],
+            "`f17` is no precision: expected auto, f32 or bf16",
+            "kinora upscale --help",
+        ),
+        (
+            vec!["run", "a.mp4", "-p", "identity", "--weights", "heavy"],
+            "`heavy` is no weights mode: expected auto, fast, lean or packed",
+            "kinora upscale --help",
+        ),
+        (
             vec!["run", "a.mp4", "-p", "invrt"],
             "error[pipeline.unknown_processor]: there is no processor 'invrt'",
             "invert",
@@ -411,16 +426,41 @@ fn a_reader_that_leaves_ends_the_job_and_nothing_is_left() {
         .unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "0\n");
     no_output(home);
-    let script = format!("'{command}' list presets >/dev/full; echo $?");
-    let output = std::process::Command::new("bash")
-        .args(["-c", &script])
-        .output()
-        .unwrap();
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        "1\n",
-        "what was asked for is not there"
-    );
+}
+
+#[test]
+fn results_that_do_not_fit_the_disk_are_an_error_of_their_own() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 96);
+    let command = env!("CARGO_BIN_EXE_kinora");
+    let job = "run a.mp4 out.mkv -p device_stub --set device_stub.ms=10 --progress json";
+    for line in ["list presets", job, "--help", ""] {
+        let output = std::process::Command::new("bash")
+            .args(["-c", &format!("'{command}' {line} >/dev/full")])
+            .current_dir(home)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{line}: {said}");
+        assert_eq!(said.matches("error[").count(), 1, "{line}: {said}");
+        assert!(said.contains("error[disk.full]: the results"), "{line}: {said}");
+    }
+    no_output(home);
+}
+
+#[test]
+fn a_closed_stderr_is_no_panic() {
+    let home = tempfile::tempdir().unwrap();
+    let command = env!("CARGO_BIN_EXE_kinora");
+    for (line, code) in [("--what", 2), ("upscale nothing.mp4", 3)] {
+        let status = std::process::Command::new("bash")
+            .args(["-c", &format!("'{command}' {line} 2>/dev/full")])
+            .current_dir(home.path())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(code), "{line}");
+    }
 }
 
 #[test]
@@ -448,4 +488,53 @@ fn a_cut_off_picture_a_guess_and_a_foreign_option_are_refused() {
     let ran = run(home, ["models", "remove", "waifu2x-photo-x3", "--force"]);
     assert_ne!(ran.code, Some(0), "{}", ran.stderr);
     no_output(home);
+}
+
+#[test]
+fn a_report_never_replaces_a_file_of_the_job_nor_one_that_is_no_report() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 3);
+    make(home, &["-i", "a.mp4", "-frames:v", "1", "p.png"]);
+    fs::create_dir(home.join("pictures")).unwrap();
+    for name in ["p.png", "q.png"] {
+        fs::copy(home.join("p.png"), home.join("pictures").join(name)).unwrap();
+    }
+    fs::write(home.join("notes.txt"), "mine").unwrap();
+    std::os::unix::fs::symlink("a.mp4", home.join("link.mp4")).unwrap();
+    let before = fs::read(home.join("a.mp4")).unwrap();
+    for (words, report, code) in [
+        ("a.mp4 out.mkv -y", "a.mp4", "usage.conflict"),
+        ("link.mp4 out.mkv -y", "./a.mp4", "usage.conflict"),
+        ("a.mp4 out.mkv -y", "out.mkv", "usage.conflict"),
+        ("p.png out.png -y", "out.png", "usage.conflict"),
+        ("p.png out.png -y", "p.png", "usage.conflict"),
+        ("pictures -o out -y", "pictures/q.png", "usage.conflict"),
+        ("a.mp4 out.mkv", "notes.txt", "output.exists"),
+        ("pictures -o out", "notes.txt", "output.exists"),
+    ] {
+        let words = words.split(' ').chain(["-p", "identity", "--report", report]);
+        let args: Vec<&str> = ["run"].into_iter().chain(words).collect();
+        let ran = fails(home, &args, 2, &format!("error[{code}]"));
+        assert!(ran.stderr.contains("--report NAME"), "{args:?}:\n{}", ran.stderr);
+    }
+    assert_eq!(fs::read(home.join("a.mp4")).unwrap(), before);
+    assert_eq!(fs::read_to_string(home.join("notes.txt")).unwrap(), "mine");
+    no_output(home);
+    let report = |name: &str, more: &[&str]| {
+        let words = ["run", "a.mp4", "out.mkv", "-p", "identity", "--report", name];
+        run(home, words.iter().chain(more).copied())
+    };
+    // A report of an earlier job is replaced without a word, another file where the user says so.
+    for (name, more) in [
+        ("r.json", &[] as &[&str]),
+        ("r.json", &[]),
+        ("notes.txt", &["--overwrite"]),
+    ] {
+        let ran = report(name, more);
+        assert_eq!(ran.code, Some(0), "{name}: {}", ran.stderr);
+        let text = fs::read_to_string(home.join(name)).unwrap();
+        assert!(text.contains("\"frames_out\": 3"), "{text}");
+        fs::remove_file(home.join("out.mkv")).unwrap();
+    }
 }

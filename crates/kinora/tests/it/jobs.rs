@@ -286,6 +286,29 @@ fn pictures_and_folders_of_pictures_go_through_the_same_engine() {
 }
 
 #[test]
+fn a_folder_of_one_picture_is_a_folder_and_a_dot_means_its_name() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    fs::create_dir(home.join("one.v2")).unwrap();
+    let picture = ["-f", "lavfi", "-i", "testsrc2=size=40x30", "-frames:v", "1"];
+    make(home, &[&picture[..], &["one.v2/p.png"]].concat());
+    let ran = run(home, ["run", "one.v2", "-o", "new", "-p", "identity"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        home.join("new/p.png").is_file() && ran.stderr.contains("1 picture"),
+        "{}",
+        ran.stderr
+    );
+    let mut command = crate::command::kinora(home);
+    command
+        .current_dir(home.join("one.v2"))
+        .args(["run", ".", "-p", "identity"]);
+    let ran = crate::command::finished(command.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(home.join("one.v2.identity/p.png").is_file(), "{}", ran.stderr);
+}
+
+#[test]
 fn a_part_has_the_sound_of_its_own_time() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();

@@ -11,6 +11,7 @@ mod command;
 mod errors;
 mod house;
 mod jobs;
+mod models_and_devices;
 mod progress_lines;
 mod recipe;
 mod resuming;

@@ -1,8 +1,10 @@
 //! Signals steer a job: stop leaves nothing half-written, pause changes nothing.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::{Child, Stdio},
 };
 
@@ -16,7 +18,7 @@ use crate::command::{clip, frame_hashes, kinora, run};
 
 const JOB: &str = "run a.mp4 out.mkv -p device_stub --set device_stub.ms=25 --codec ffv1";
 
-fn slow_job(home: &std::path::Path) -> Child {
+fn slow_job(home: &Path) -> Child {
     let mut command = kinora(home);
     command.args(JOB.split(' '));
     command
@@ -102,19 +104,19 @@ fn t39_a_killed_encoder_ends_the_job_with_its_words() {
         }
     }
     // The encoder is the child of ours that writes the part file.
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap_or_default();
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap_or_default();
     let mut all: Vec<u32> = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    for task in std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap() {
+    for task in fs::read_dir(format!("/proc/{}/task", child.id())).unwrap() {
         let path = task.unwrap().path().join("children");
         all.extend(
-            std::fs::read_to_string(path)
+            fs::read_to_string(path)
                 .unwrap_or_default()
                 .split_whitespace()
                 .filter_map(|p| p.parse::<u32>().ok()),
         );
     }
     let encoder = all.into_iter().find(|pid| {
-        std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+        fs::read_to_string(format!("/proc/{pid}/cmdline"))
             .unwrap_or_default()
             .contains("ffv1")
     });
@@ -162,4 +164,108 @@ fn a_closed_terminal_stops_the_job() {
     drop(ours);
     assert_eq!(child.wait().unwrap().code(), Some(130), "{shown}");
     assert!(!home.join("out.mkv").exists());
+}
+
+/// An FFmpeg that sends a signal to whoever starts it to decode, before it does.
+fn signalling_ffmpeg(home: &Path, signal: &str) {
+    let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|folder| folder.join("ffmpeg"))
+        .find(|path| path.is_file())
+        .unwrap();
+    let tools = home.join("tools");
+    fs::create_dir(&tools).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *a.mp4*nut*) [ -e sent ] || {{ : > sent; kill -s {signal} $PPID; sleep 0.2; }};; esac\n\
+         exec '{}' \"$@\"\n",
+        real.display()
+    );
+    executable(&tools.join("ffmpeg"), &script);
+    std::os::unix::fs::symlink(real.with_file_name("ffprobe"), tools.join("ffprobe")).unwrap();
+}
+
+fn executable(path: &Path, script: &str) {
+    fs::write(path, script).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_pause_that_is_asked_for_before_the_job_runs_is_kept_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 24);
+    signalling_ffmpeg(home, "USR1");
+    let mut command = kinora(home);
+    command.arg("--ffmpeg").arg(home.join("tools/ffmpeg"));
+    command.args(["run", "a.mp4", "out.mkv", "-p", "identity", "--progress", "json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut states = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line: Json = serde_json::from_str(&line.unwrap()).unwrap();
+        if line["event"] == "state" {
+            states.push(line["to"].as_str().unwrap().to_owned());
+            if states.len() == 1 {
+                signal(&child, Signal::USR1);
+            }
+        }
+    }
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    assert!(home.join("sent").exists());
+    assert_eq!(states, ["paused", "running"]);
+}
+
+#[test]
+fn a_command_that_is_ended_before_its_job_runs_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    clip(home, "a.mp4", 24);
+    signalling_ffmpeg(home, "TERM");
+    let mut command = kinora(home);
+    command.arg("--ffmpeg").arg(home.join("tools/ffmpeg"));
+    command.args(["run", "a.mp4", "out.mkv", "-p", "identity", "--report", "r.json"]);
+    let output = command.output().unwrap();
+    assert!(home.join("sent").exists() && !output.status.success());
+    let left: Vec<_> = fs::read_dir(home)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("part") || name.starts_with("out") || name.starts_with("r."))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_pull_that_is_ended_takes_its_client_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    fs::create_dir(home.join("tools")).unwrap();
+    let script = format!(
+        "#!/bin/sh\necho $$ > '{}'\nexec /bin/sleep 60\n",
+        home.join("pid").display()
+    );
+    executable(&home.join("tools/python3"), &script);
+    let mut command = kinora(home);
+    command
+        .env("PATH", home.join("tools"))
+        .env("KINORA_MODELS", home.join("models"));
+    command.args(["models", "pull", "span-x2"]).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let client = loop {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        let text = fs::read_to_string(home.join("pid")).unwrap_or_default();
+        if let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) {
+            break pid;
+        }
+        std::thread::yield_now();
+    };
+    signal(&child, Signal::TERM);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    assert!(said.contains("error[model.stopped]"), "{said}");
+    assert!(
+        rustix::process::test_kill_process(client).is_err(),
+        "the client still runs"
+    );
+    assert!(!home.join("models/upscale/span-x2").exists());
 }

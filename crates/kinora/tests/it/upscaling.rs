@@ -150,6 +150,8 @@ fn a_real_clip_becomes_twice_as_large_with_every_frame_and_time() {
         "ffv1",
         "-j",
         "2",
+        "-d",
+        "cpu",
     ];
     let ran = run(home, line);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -175,6 +177,8 @@ fn a_real_clip_becomes_twice_as_large_with_every_frame_and_time() {
         "2",
         "-j",
         "2",
+        "-d",
+        "cpu",
     ];
     assert_eq!(run(home, again).code, Some(0));
     assert_eq!(frame_hashes(home, "two.mkv"), first);

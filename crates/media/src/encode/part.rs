@@ -36,6 +36,13 @@ impl PartFile {
                 path: target.to_path_buf(),
             });
         }
+        // A rename would put a plain file in the place of a device, a pipe or a socket.
+        if target.metadata().is_ok_and(|there| !there.is_file()) {
+            return Err(MediaError::OutputUnwritable {
+                path: target.to_path_buf(),
+                source: io::Error::other("it is there and is no file"),
+            });
+        }
         // Said now, not when the work is done and the name is to be given.
         if target.file_name().is_some_and(|name| name.len() > LONGEST_NAME) {
             return Err(MediaError::OutputUnwritable {
@@ -227,6 +234,19 @@ mod tests {
         std::fs::write(&target, "other").unwrap();
         assert_eq!(part.commit().unwrap_err().code(), "output.exists");
         assert_eq!(std::fs::read(&target).unwrap(), b"other");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_there_and_no_file_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&target).unwrap();
+        for target in [target.as_path(), folder.path(), Path::new("/dev/null")] {
+            let error = PartFile::create(target, true).unwrap_err();
+            assert_eq!(error.code(), "output.unwritable", "{}", target.display());
+        }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

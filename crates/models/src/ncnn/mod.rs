@@ -154,14 +154,27 @@ fn build(
     let mut read: HashMap<&str, bool> = HashMap::new();
     let mut inputs = 0usize;
     for (i, layer) in layers.iter().enumerate() {
-        // Blobs were checked to be made before they are read.
-        let operands: Vec<Value> = layer
-            .inputs
-            .iter()
-            .filter_map(|b| values.get(b.as_str()).copied())
-            .collect();
+        // Blobs were checked to be made before they are read: what is missing belongs to an input that was not chosen.
+        let mut operands = Vec::with_capacity(layer.inputs.len());
         for blob in &layer.inputs {
             read.insert(blob, true);
+            match (values.get(blob.as_str()), input) {
+                (Some(value), _) => operands.push(*value),
+                (None, Some(input)) => {
+                    return Err(layer.bad(
+                        path,
+                        format!("what comes from the input `{input}` alone"),
+                        format!("`{blob}`"),
+                    ));
+                }
+                (None, None) => {
+                    return Err(ModelError::MissingBlob {
+                        path: path.into(),
+                        layer: layer.name.clone(),
+                        blob: blob.clone(),
+                    });
+                }
+            }
         }
         match layer.kind.as_str() {
             "Input" => {

@@ -48,7 +48,7 @@ impl Layer {
         }
     }
 
-    /// A count or size: an integer of 0 to 2^24.
+    /// A count or size: an integer of 0 to 2^28.
     pub(super) fn size(&self, path: &Path, key: u32, default: usize) -> Result<usize> {
         let n = self.int(path, key, default as i64)?;
         usize::try_from(n)

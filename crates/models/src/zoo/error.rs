@@ -1,6 +1,6 @@
 //! What can go wrong with model files, in words that name the file and what to do.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 /// Every failure of the catalogue, of the folders and of a download.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +184,9 @@ impl ZooError {
             Self::Mismatch { .. } => "model.mismatch",
             Self::Stopped => "model.stopped",
             Self::NoSpace { .. } => "disk.full",
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => "disk.full",
+            Self::Io { source, .. } if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                "disk.full"
+            }
             Self::Io { .. } => "model.io",
             Self::ExtraPaths { .. } => "model.paths",
         }
@@ -216,7 +218,7 @@ impl ZooError {
                 Some("nothing was installed; repeat the command, and distrust the package source if it stays".into())
             }
             Self::NoSpace { .. } => Some("free space, or put KINORA_MODELS on another disk".into()),
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Self::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
                 Some("KINORA_MODELS=DIR puts the models folder elsewhere".into())
             }
             _ => None,
@@ -229,18 +231,17 @@ impl ZooError {
     }
 }
 
-/// A size as the command prints it: `0.9 MB`, `34 MB`, `2.1 GB`; decimal units.
+/// A size as the command prints it: `975 kB`, `33.5 MB`, `20.8 GB`, in powers of ten as disks are sold.
 #[must_use]
 pub fn human_bytes(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     for (unit, name) in UNITS {
-        // A megabyte reads better than 900 kB in a column of sizes.
-        if bytes * 2 >= unit {
+        if bytes >= unit {
             let value = bytes as f64 / unit as f64;
-            return if value >= 9.95 {
-                format!("{value:.0} {name}")
-            } else {
+            return if value < 99.95 {
                 format!("{value:.1} {name}")
+            } else {
+                format!("{value:.0} {name}")
             };
         }
     }
@@ -253,12 +254,27 @@ mod tests {
 
     #[test]
     fn sizes_read_as_people_write_them() {
-        assert_eq!(human_bytes(975_951), "1.0 MB");
-        assert_eq!(human_bytes(865_783), "0.9 MB");
-        assert_eq!(human_bytes(33_541_550), "34 MB");
-        assert_eq!(human_bytes(2_100_000_000), "2.1 GB");
-        assert_eq!(human_bytes(12), "12 B");
-        assert_eq!(human_bytes(7_019), "7.0 kB");
+        for (bytes, text) in [
+            (12, "12 B"),
+            (7_019, "7.0 kB"),
+            (865_783, "866 kB"),
+            (33_541_550, "33.5 MB"),
+            (99_960_000, "100 MB"),
+            (20_800_000_000, "20.8 GB"),
+        ] {
+            assert_eq!(human_bytes(bytes), text);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_and_a_used_up_quota_are_one_thing() {
+        for (kind, code) in [
+            (ErrorKind::StorageFull, "disk.full"),
+            (ErrorKind::QuotaExceeded, "disk.full"),
+            (ErrorKind::PermissionDenied, "model.io"),
+        ] {
+            assert_eq!(ZooError::io("write", "/models/a")(kind.into()).code(), code);
+        }
     }
 
     #[test]
@@ -272,7 +288,7 @@ mod tests {
         assert_eq!(error.to_string(), "model 'span-x4' is not on this computer");
         assert_eq!(
             error.hint().as_deref(),
-            Some("kinora models pull span-x4 (0.9 MB, BSD-3-Clause)")
+            Some("kinora models pull span-x4 (866 kB, BSD-3-Clause)")
         );
     }
 }

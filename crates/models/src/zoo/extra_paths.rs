@@ -132,11 +132,14 @@ mod tests {
         );
         assert!(parse("a: [1, 2", Path::new("."), None).is_err());
         assert!(parse("just words", Path::new("."), None).is_err());
+        // Each name is twice the one before it: 2^40 words.
         let bomb = format!(
-            "a: &a [x, x]\n{}",
-            (0..40).map(|i| format!("b{i}: &b{i} [*a, *a]\n")).collect::<String>()
+            "b0: &b0 [x, x]\n{}",
+            (1..40)
+                .map(|i| format!("b{i}: &b{i} [*b{0}, *b{0}]\n", i - 1))
+                .collect::<String>()
         );
-        let _ = parse(&bomb, Path::new("."), None);
+        assert!(parse(&bomb, Path::new("."), None).is_err());
         let deep = format!("a: {}{}", "[".repeat(20_000), "]".repeat(20_000));
         assert!(parse(&deep, Path::new("."), None).is_err());
     }

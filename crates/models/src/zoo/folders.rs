@@ -42,6 +42,12 @@ pub(crate) struct Place {
     pub(crate) role: String,
 }
 
+impl Place {
+    fn is(&self, other: &Self) -> bool {
+        self.path == other.path && self.role == other.role
+    }
+}
+
 /// The roles that ComfyUI gives its folders.
 pub(crate) const ROLES: [&str; 13] = [
     "upscale_models",
@@ -80,6 +86,8 @@ const WEB_UI: [(&str, &str); 12] = [
 pub struct Folders {
     own: PathBuf,
     places: Vec<Place>,
+    /// How many of the places come before kinora's own folder.
+    preferred: usize,
     /// What could not be read and is not the user's own wish; lists show it.
     notes: Vec<String>,
 }
@@ -92,6 +100,7 @@ impl Folders {
         Self {
             own: std::path::absolute(&own).unwrap_or(own),
             places: Vec::new(),
+            preferred: 0,
             notes: Vec::new(),
         }
     }
@@ -147,6 +156,28 @@ impl Folders {
         }
     }
 
+    /// As [`Folders::add`], but what lies there is taken before what lies anywhere else, kinora's own folder included.
+    ///
+    /// # Errors
+    /// As [`Folders::add`].
+    pub fn prefer(&mut self, path: &Path) -> Result<(), ZooError> {
+        let mut first = Self::new(&self.own);
+        first.add(path)?;
+        self.notes.append(&mut first.notes);
+        for place in first.places {
+            let known = self.places.iter().position(|other| other.is(&place));
+            if known.is_some_and(|at| at < self.preferred) {
+                continue;
+            }
+            if let Some(at) = known {
+                self.places.remove(at);
+            }
+            self.places.insert(self.preferred, place);
+            self.preferred += 1;
+        }
+        Ok(())
+    }
+
     fn add_folder(&mut self, path: &Path) {
         self.extend(places_of(path));
         let extra = path.join("extra_model_paths.yaml");
@@ -168,14 +199,29 @@ impl Folders {
         &self.own
     }
 
+    /// Every place but kinora's own folder, the preferred ones first.
     pub(crate) fn places(&self) -> &[Place] {
         &self.places
     }
 
+    /// The places that come before kinora's own folder.
+    pub(crate) fn preferred(&self) -> &[Place] {
+        self.places.get(..self.preferred).unwrap_or_default()
+    }
+
+    /// Folders of kinora's layout or any other, in the order in which they are searched.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
+        let (first, then) = self.places.split_at(self.preferred);
+        first
+            .iter()
+            .map(|place| place.path.as_path())
+            .chain([self.own()])
+            .chain(then.iter().map(|place| place.path.as_path()))
+    }
+
     fn extend(&mut self, places: Vec<Place>) {
         for place in places {
-            let known = |other: &Place| other.path == place.path && other.role == place.role;
-            if !self.places.iter().any(known) {
+            if !self.places.iter().any(|other| other.is(&place)) {
                 self.places.push(place);
             }
         }
@@ -298,5 +344,25 @@ mod tests {
         folders.add(&home.join("ComfyUI/models")).unwrap();
         assert_eq!(folders.places().len(), 6);
         assert!(folders.add(&home.join("nothing")).is_err());
+    }
+
+    #[test]
+    fn a_preferred_folder_comes_before_all_others_in_the_order_given() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        for folder in ["ComfyUI/models/upscale_models", "one", "two"] {
+            create_dir_all(home.join(folder)).unwrap();
+        }
+        let mut folders = environment(&[("HOME", home)]);
+        for name in ["one", "two", "one", "ComfyUI"] {
+            folders.prefer(&home.join(name)).unwrap();
+        }
+        assert!(folders.prefer(&home.join("nothing")).is_err());
+        let comfy = home.join("ComfyUI/models/upscale_models");
+        let roots: Vec<_> = folders.roots().map(Path::to_path_buf).collect();
+        assert_eq!(
+            roots,
+            [home.join("one"), home.join("two"), comfy, folders.own().to_owned()]
+        );
     }
 }

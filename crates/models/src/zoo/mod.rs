@@ -27,6 +27,8 @@ pub use folders::{Folders, Layout};
 pub use inspect::{Facts, FileFacts, FileKind, NcnnFacts, inspect};
 pub use pull::{Progress, PullOptions, Pulled, pull, pull_from, remove, remove_from};
 pub use record::{Content, Kind, ModelRecord, NetworkFacts, Resource};
-pub use resolve::{ResolvedModel, Verified, clip, resolve, resolve_with, runtime_library, tool, verify, verify_with};
+pub use resolve::{
+    ResolvedModel, Verified, clip, resolve, resolve_with, runtime_library, tool, verify, verify_entry, verify_with,
+};
 pub use scan::{Entry, Listing, State, scan, scan_with};
 pub use store::Installed;

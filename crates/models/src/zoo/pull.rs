@@ -278,11 +278,12 @@ impl Puller<'_> {
         let package = self.catalogue.packages.get(key).ok_or_else(unknown)?;
         let folder = partial.folder(&format!("package-{}", self.archives.len()))?;
         let total = package.size;
-        let mut on_bytes = |bytes| {
+        let mut on_bytes = |bytes: u64| {
             progress(Progress::Fetching {
                 record,
                 package: key,
-                bytes,
+                // The client may keep a second copy for a while.
+                bytes: bytes.min(total),
                 total,
             })
         };

@@ -138,7 +138,7 @@ pub struct Resource {
     /// SHA-256 in lower-case hex, where known.
     #[serde(default)]
     pub sha256: Option<String>,
-    /// Addresses of the author's own downloads; shown, never fetched.
+    /// Addresses of the author's own downloads, for readers of the catalogue; never fetched.
     #[serde(default)]
     pub urls: Vec<String>,
     /// Package of the catalogue that ships the file.

@@ -30,8 +30,8 @@ pub struct ResolvedModel {
 }
 
 /// Finds the network that a name or a path means. A path to a file (`.param` with its `.bin` beside it, `.bin`,
-/// `.onnx`) wins over names; names are looked for in kinora's own folder, then in the others in their order. The
-/// hashes of catalogued files are compared.
+/// `.onnx`) wins over names; names are looked for in preferred folders, in kinora's own, then in the others in their
+/// order. The hashes of catalogued files are compared.
 ///
 /// # Errors
 /// [`ZooError::NotInstalled`] for a model of the catalogue that is not here, [`ZooError::Unknown`],
@@ -49,6 +49,13 @@ pub fn resolve_with(catalogue: &Catalogue, asked: &str, folders: &Folders) -> Re
     let path = Path::new(asked);
     if path.is_file() {
         return resolve_path(catalogue, path);
+    }
+    // What the user prefers wins over kinora's own folder, where it can be used.
+    if !folders.preferred().is_empty()
+        && let Some(entry) = choose(asked, &scan::scan_places(catalogue, folders.preferred()))?
+        && matches!(entry.state, State::Installed | State::Damaged { .. } | State::Found)
+    {
+        return from_entry(catalogue, entry.clone());
     }
     // The catalogue's own identifiers need no walk through other folders.
     if let Some(record) = catalogue.get(asked.trim()) {
@@ -69,6 +76,10 @@ pub fn resolve_with(catalogue: &Catalogue, asked: &str, folders: &Folders) -> Re
             nearest: near,
         });
     };
+    from_entry(catalogue, entry.clone())
+}
+
+fn from_entry(catalogue: &Catalogue, entry: Entry) -> Result<ResolvedModel, ZooError> {
     match (&entry.state, &entry.source, &entry.path) {
         (State::Found, Some(ModelSource::Ncnn { param: path, .. } | ModelSource::Onnx(path)), _) => {
             resolve_path(catalogue, path)
@@ -86,7 +97,7 @@ pub fn resolve_with(catalogue: &Catalogue, asked: &str, folders: &Folders) -> Re
                 .map_or("no licence stated", ModelRecord::licence)
                 .to_owned(),
         }),
-        _ => from_own(catalogue, entry.clone()),
+        _ => from_own(catalogue, entry),
     }
 }
 
@@ -250,7 +261,7 @@ pub(crate) fn recognise<'a>(catalogue: &'a Catalogue, graph: &Path, weights: &'a
         .find(|m| m.resources.iter().any(|r| r.format == "param" && is_graph(&r.sha256)))
 }
 
-/// Compares every file of an installed model with its hash.
+/// Compares every file of an installed model with its hash, wherever among the folders it is installed.
 ///
 /// # Errors
 /// [`ZooError::NotInstalled`], [`ZooError::Damaged`] naming the first file that differs, names as in [`resolve`].
@@ -263,17 +274,32 @@ pub fn verify(name: &str, folders: &Folders) -> Result<Verified, ZooError> {
 /// # Errors
 /// As [`verify`].
 pub fn verify_with(catalogue: &Catalogue, name: &str, folders: &Folders) -> Result<Verified, ZooError> {
-    let known = names::in_catalogue(catalogue, name)?;
-    let folder = store::model_folder(folders.own(), known);
-    if !folder.is_dir() {
-        return Err(ZooError::NotInstalled {
+    let known = names::in_catalogue(catalogue, name);
+    let id = known.as_ref().map_or(name, |known| known.id.as_str());
+    let listing = scan::scan_with(catalogue, folders);
+    let installed = |entry: &&Entry| matches!(entry.state, State::Installed | State::Damaged { .. });
+    match (
+        listing.entries.iter().filter(installed).find(|entry| entry.id == id),
+        known,
+    ) {
+        (Some(entry), _) => verify_entry(entry),
+        (None, Ok(known)) => Err(ZooError::NotInstalled {
             id: known.id.clone(),
             bytes: known.bytes(),
             licence: known.licence().to_owned(),
-        });
+        }),
+        (None, Err(error)) => Err(error),
     }
+}
+
+/// As [`verify`], of a model of a list.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_entry(entry: &Entry) -> Result<Verified, ZooError> {
+    let folder = entry.path.clone().unwrap_or_default();
     let damaged = |error: ZooError| ZooError::Damaged {
-        id: known.id.clone(),
+        id: entry.id.clone(),
         path: folder.join(store::RECORD_FILE),
         expected: "a model record".into(),
         found: error.to_string(),
@@ -283,7 +309,7 @@ pub fn verify_with(catalogue: &Catalogue, name: &str, folders: &Folders) -> Resu
     Ok(Verified {
         files: installed.record.resources.len(),
         bytes: installed.record.bytes(),
-        id: known.id.clone(),
+        id: entry.id.clone(),
         folder,
     })
 }
@@ -336,9 +362,8 @@ fn installed_file(folders: &Folders, id: &str, kind: Kind, is_it: impl Fn(&str) 
         .get(id)
         .filter(|record| record.kind == kind)
         .ok_or_else(unknown)?;
-    let roots = folders.places().iter().map(|place| place.path.as_path());
-    let folder = std::iter::once(folders.own())
-        .chain(roots)
+    let folder = folders
+        .roots()
         .map(|root| store::model_folder(root, record))
         .find(|folder| folder.is_dir())
         .ok_or_else(|| ZooError::NotInstalled {

@@ -34,20 +34,6 @@ pub enum State {
     },
 }
 
-impl State {
-    /// The column of a list: `installed`, `available`, `damaged: pull again`, `found in place`, or why it is unusable.
-    #[must_use]
-    pub fn words(&self) -> &str {
-        match self {
-            Self::Installed => "installed",
-            Self::Available => "available",
-            Self::Damaged { .. } => "damaged: pull again",
-            Self::Found => "found in place",
-            Self::Unsupported { why } => why,
-        }
-    }
-}
-
 /// A model in a list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
@@ -103,19 +89,20 @@ pub fn scan_with(catalogue: &Catalogue, folders: &Folders) -> Listing {
         seen.insert(folder);
     }
     lister.own_folder(folders.own(), "kinora", seen);
-    for place in folders.places() {
-        let files = match place.layout {
-            Layout::Kinora => {
-                lister.own_folder(&place.path, &place.path.display().to_string(), BTreeSet::new());
-                continue;
-            }
-            Layout::HuggingFace => lister.walk.hub(&place.path),
-            Layout::Plain | Layout::ComfyUi | Layout::WebUi => lister.walk.folder(&place.path),
-        };
-        lister.found(place, files);
-    }
+    lister.places(folders.places());
     lister.listing.notes.extend_from_slice(folders.notes());
     lister.listing.notes.append(&mut lister.walk.notes);
+    lister.listing
+}
+
+/// Lists what lies in some places.
+pub(crate) fn scan_places(catalogue: &Catalogue, places: &[Place]) -> Listing {
+    let mut lister = Lister {
+        catalogue,
+        walk: Walk::default(),
+        listing: Listing::default(),
+    };
+    lister.places(places);
     lister.listing
 }
 
@@ -159,6 +146,20 @@ impl Lister<'_> {
                     self.found(&place, files);
                 }
             }
+        }
+    }
+
+    fn places(&mut self, places: &[Place]) {
+        for place in places {
+            let files = match place.layout {
+                Layout::Kinora => {
+                    self.own_folder(&place.path, &place.path.display().to_string(), BTreeSet::new());
+                    continue;
+                }
+                Layout::HuggingFace => self.walk.hub(&place.path),
+                Layout::Plain | Layout::ComfyUi | Layout::WebUi => self.walk.folder(&place.path),
+            };
+            self.found(place, files);
         }
     }
 
@@ -222,9 +223,7 @@ fn found_entry(catalogue: &Catalogue, place: &Place, path: &Path) -> Option<Entr
     let file_kind = FileKind::of_name(path)?;
     let pair_bin = path.with_extension("bin");
     let (source, extra) = match file_kind {
-        // The .param stands for the pair.
-        FileKind::NcnnBin if path.with_extension("param").is_file() => return None,
-        // Weights of other programs carry this suffix too; only a pair is ours to judge.
+        // The .param stands for the pair; weights of other programs carry this suffix too.
         FileKind::NcnnBin => return None,
         FileKind::NcnnParam if pair_bin.is_file() => {
             let bytes = std::fs::metadata(&pair_bin).map(|m| m.len()).unwrap_or(0);

@@ -4,7 +4,7 @@ use crate::made_up::{BIN, MadeUp, PARAM, quiet};
 use kinora_models::ModelSource;
 use kinora_models::zoo::{
     Catalogue, Folders, Installed, Kind, State, ZooError, clip, pull_from, resolve, resolve_with, runtime_library,
-    scan, scan_with, tool,
+    scan, scan_with, tool, verify_with,
 };
 use std::fs::{create_dir_all, write};
 use std::path::Path;
@@ -229,6 +229,46 @@ fn a_file_of_the_same_name_elsewhere_stands_behind_the_installed_one() {
 }
 
 #[test]
+fn a_preferred_folder_wins_over_the_installed_model() {
+    let made = MadeUp::new();
+    let options = made.options("cp \"$archive\" \"$dest\"");
+    pull_from(&made.catalogue, &["one-x2"], &made.folders(), &options, &mut quiet).unwrap();
+    let mine = made.root.path().join("mine");
+    pair(&mine, "one_x2", b"other");
+    pair(&mine, "half", b"other");
+    std::fs::remove_file(mine.join("half.bin")).unwrap();
+    let mut folders = made.folders();
+    folders.prefer(&mine).unwrap();
+    let origin = |name: &str, folders: &Folders| resolve_with(&made.catalogue, name, folders).unwrap().origin;
+    assert_eq!(origin("one-x2", &folders), mine.join("one_x2.param"));
+    // What cannot be used stands in nobody's way.
+    let mut folders = made.folders();
+    std::fs::rename(mine.join("half.param"), mine.join("one_x2.param")).unwrap();
+    std::fs::remove_file(mine.join("one_x2.bin")).unwrap();
+    folders.prefer(&mine).unwrap();
+    assert_eq!(origin("one-x2", &folders), folders.own().join("upscale/one-x2/a.param"));
+}
+
+#[test]
+fn a_model_is_verified_where_it_is_installed() {
+    let made = MadeUp::new();
+    let options = made.options("cp \"$archive\" \"$dest\"");
+    pull_from(&made.catalogue, &["one-x2"], &made.folders(), &options, &mut quiet).unwrap();
+    let mut elsewhere = Folders::new(made.root.path().join("second"));
+    elsewhere.add(made.folders().own()).unwrap();
+    let verified = verify_with(&made.catalogue, "one-x2", &elsewhere).unwrap();
+    assert_eq!(verified.folder, made.folders().own().join("upscale/one-x2"));
+    // Nor must the catalogue know it.
+    let other = Catalogue::embedded().unwrap();
+    assert_eq!(verify_with(other, "one-x2", &elsewhere).unwrap().files, 2);
+    for (name, code) in [("two-x2", "model.missing"), ("nothing", "model.missing")] {
+        let error = verify_with(&made.catalogue, name, &elsewhere).unwrap_err();
+        assert_eq!(error.code(), code);
+        assert_eq!(matches!(error, ZooError::Unknown { .. }), name == "nothing");
+    }
+}
+
+#[test]
 fn a_record_that_was_tampered_with_is_damage_and_never_a_path() {
     let made = MadeUp::new();
     let options = made.options("cp \"$archive\" \"$dest\"");
@@ -295,7 +335,7 @@ fn runtimes_tools_and_clips_are_found_by_presence_and_size() {
     let error = runtime_library(&folders, "onnxruntime").unwrap_err();
     assert_eq!(
         error.hint().as_deref(),
-        Some("kinora models pull onnxruntime (35 MB, MIT)")
+        Some("kinora models pull onnxruntime (35.2 MB, MIT)")
     );
     assert_eq!(tool(&folders, "ffmpeg").unwrap_err().code(), "model.missing");
     // A clip is no tool, and a name of nothing is answered with what there is.

@@ -8,17 +8,19 @@ use proptest::prelude::*;
 
 use crate::support::small_net;
 
-/// A length-delimited field.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    let mut n = content.len();
+fn varint(mut n: usize) -> Vec<u8> {
+    let mut out = Vec::new();
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
     }
     out.push(n as u8);
-    out.extend_from_slice(content);
     out
+}
+
+/// A length-delimited field.
+fn field(number: usize, content: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), varint(content.len()), content.to_vec()].concat()
 }
 
 fn int(number: u8, n: u8) -> Vec<u8> {
@@ -27,8 +29,12 @@ fn int(number: u8, n: u8) -> Vec<u8> {
 
 /// A model whose only weight, four floats, lies in a file.
 fn with_external(location: &str, offset: &str) -> Vec<u8> {
+    field(7, &field(5, &external_weight(location, offset)))
+}
+
+fn external_weight(location: &str, offset: &str) -> Vec<u8> {
     let entry = |key: &str, value: &str| field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat());
-    let weight = [
+    [
         int(1, 4),
         int(2, 1),
         field(8, b"w"),
@@ -37,8 +43,7 @@ fn with_external(location: &str, offset: &str) -> Vec<u8> {
         entry("length", "16"),
         vec![14 << 3, 1],
     ]
-    .concat();
-    field(7, &field(5, &weight))
+    .concat()
 }
 
 fn refusal(folder: &Path, model: &[u8]) -> ModelError {
@@ -87,6 +92,58 @@ fn t09_external_data_outside_the_folder_is_refused() {
         std::fs::write(inside.join("model.onnx"), with_external(location, "48")).unwrap();
         let model = onnx_file::open(&inside.join("model.onnx")).unwrap();
         assert_eq!(model.file.folder, Some(inside.canonicalize().unwrap()));
+    }
+}
+
+#[test]
+fn t09_external_data_is_refused_wherever_in_a_model_it_hides() {
+    let root = tempfile::tempdir().unwrap();
+    let inside = root.path().join("model");
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::write(root.path().join("secret.bin"), [0u8; 64]).unwrap();
+    let weight = external_weight("../secret.bin", "0");
+    let node = |attribute: &[u8]| field(1, &[field(4, b"Constant"), field(5, attribute)].concat());
+    let plain = field(7, &field(1, &field(4, b"Relu")));
+    for (place, model) in [
+        ("an attribute", field(7, &node(&field(5, &weight)))),
+        ("a list of an attribute", field(7, &node(&field(10, &weight)))),
+        (
+            "a graph of an attribute",
+            field(7, &node(&field(6, &field(5, &weight)))),
+        ),
+        (
+            "a function's node",
+            [
+                plain.clone(),
+                field(
+                    25,
+                    &field(7, &[field(4, b"Constant"), field(5, &field(5, &weight))].concat()),
+                ),
+            ]
+            .concat(),
+        ),
+        (
+            "a function's default",
+            [plain.clone(), field(25, &field(11, &field(5, &weight)))].concat(),
+        ),
+        (
+            "a graph for training",
+            [plain.clone(), field(20, &field(2, &field(5, &weight)))].concat(),
+        ),
+    ] {
+        let error = refusal(&inside, &model);
+        assert_eq!(error.code(), "model.onnx.external-data", "{place}: {error}");
+    }
+    // A sparse weight holds two others, and nothing needs one.
+    let sparse = [field(1, &weight), field(2, &weight)].concat();
+    for model in [
+        field(7, &field(15, &sparse)),
+        field(7, &node(&field(22, &sparse))),
+        field(7, &node(&field(23, &sparse))),
+        [plain, field(25, &field(11, &field(22, &sparse)))].concat(),
+    ] {
+        let error = refusal(&inside, &model);
+        assert!(error.to_string().contains("sparse weights"), "{error}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! ncnn pairs compute what the reference runtime computes, and broken ones are told apart.
 
-use kinora_models::image_model::PictureSize;
-use kinora_models::{ImageModelSpec, ModelSource, ncnn};
+use kinora_models::image_model::{ImageModel, PictureSize};
+use kinora_models::ncnn;
+use kinora_models::zoo::{self, Folders, Kind, State};
 use kinora_nn::{DeviceChoice, Executable, LoadOptions, TensorView, TensorViewMut, WeightCache};
 
 use crate::support::{Case, on_cpu, picture, runtime};
@@ -79,117 +80,59 @@ fn broken_pairs_are_refused_by_class_and_never_panic() {
     }
 }
 
-/// Needs the recorded cases and the packages' files: `KINORA_GOLDENS` and `KINORA_TEST_PACKAGES`.
 #[test]
-fn published_networks_give_the_recorded_results() {
-    let Some(runtime) = runtime() else { return };
-    let (Some(goldens), Some(packages)) = (
-        std::env::var_os("KINORA_GOLDENS"),
-        std::env::var_os("KINORA_TEST_PACKAGES"),
-    ) else {
-        println!("SKIPPED: set KINORA_GOLDENS and KINORA_TEST_PACKAGES to run published weights");
-        return;
-    };
-    let cache = tempfile::tempdir().unwrap();
-    let packages = std::path::PathBuf::from(packages);
-    let mut folders: Vec<_> = std::fs::read_dir(std::path::Path::new(&goldens).join("vision/real"))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    folders.sort();
-    for case in folders
-        .iter()
-        .map(|f| Case::open(f))
-        .filter(|c| c.json["component"] == "net.ncnn.real")
-    {
-        let params = &case.json["params"];
-        let file = |key: &str| packages.join(params[key].as_str().unwrap());
-        let source = ModelSource::Ncnn {
-            param: file("param"),
-            bin: file("bin"),
-        };
-        let spec = ImageModelSpec {
-            scale: Some(params["scale"].as_u64().unwrap() as u32),
-            pad: params["pad"].as_u64().unwrap() as u32,
-            ..Default::default()
-        };
-        let options = LoadOptions {
-            device: DeviceChoice::Cpu,
-            threads: 2,
-            ..Default::default()
-        };
-        let model = kinora_models::ImageModel::open(&source, &spec, &runtime, &options, cache.path()).unwrap();
-        let (shape, x) = case.tensor("in.x");
-        let (_, want) = case.tensor("out.y");
-        let mut got = vec![f32::NAN; want.len()];
-        let size = PictureSize {
-            batch: 1,
-            height: shape[1],
-            width: shape[2],
-        };
-        model.run(&x, size, &mut got).unwrap();
-        let worst = case.error_over_tolerance(&got, &want);
-        println!(
-            "{}: {worst:.4} of the tolerance, radius {:?}",
-            case.json["name"],
-            model.receptive_radius()
-        );
-        assert!(worst <= 1.0, "{}: {worst}", case.json["name"]);
-    }
+fn an_input_that_was_not_chosen_is_never_left_out_of_a_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let (param, bin) = (folder.path().join("two.param"), folder.path().join("two.bin"));
+    let text = "7767517\n3 3\nInput a 0 1 a\nInput b 0 1 b\nBinaryOp sum 2 1 a b output 0=0\n";
+    std::fs::write(&param, text).unwrap();
+    std::fs::write(&bin, b"").unwrap();
+    let cache = WeightCache::new(folder.path());
+    let error = ncnn::load(&param, &bin, Some("a"), None, &cache).unwrap_err();
+    assert_eq!(error.code(), "model.ncnn.bad-layer");
+    assert!(
+        error
+            .to_string()
+            .ends_with("layer `sum`: expected what comes from the input `a` alone, got `b`"),
+        "{error}"
+    );
+    let error = ncnn::load(&param, &bin, None, None, &cache).unwrap_err();
+    assert!(error.to_string().contains("2 inputs"), "{error}");
 }
 
-/// Every network of the packages opens with the padding it needs and gives a picture of its size.
-/// Needs the packages' files: `KINORA_TEST_PACKAGES`.
+/// Every pulled network opens as the catalogue says and gives a picture of its size.
 #[test]
-fn every_published_network_opens_and_runs() {
+fn every_pulled_network_opens_and_runs() {
     let Some(runtime) = runtime() else { return };
-    let Some(packages) = std::env::var_os("KINORA_TEST_PACKAGES") else {
-        println!("SKIPPED: set KINORA_TEST_PACKAGES to run published weights");
+    let Some(models) = std::env::var_os("KINORA_MODELS") else {
+        println!("SKIPPED: set KINORA_MODELS to run published weights");
         return;
     };
+    let folders = Folders::new(models);
     let cache = tempfile::tempdir().unwrap();
     let mut run = 0;
-    for folder in std::fs::read_dir(packages).unwrap().map(|e| e.unwrap().path()) {
-        for models in ["models", "custom_models"] {
-            let Ok(files) = std::fs::read_dir(folder.join(models)) else {
-                continue;
-            };
-            for param in files
-                .map(|e| e.unwrap().path())
-                .filter(|p| p.extension().is_some_and(|e| e == "param"))
-            {
-                let source = ModelSource::Ncnn {
-                    bin: param.with_extension("bin"),
-                    param: param.clone(),
-                };
-                // The largest network takes seconds: its smaller sister stands for it.
-                if param.to_string_lossy().contains("X4PLUS_UP4X") {
-                    continue;
-                }
-                let open = |pad: u32| {
-                    let spec = ImageModelSpec {
-                        pad,
-                        ..Default::default()
-                    };
-                    kinora_models::ImageModel::open(&source, &spec, &runtime, &on_cpu(), cache.path())
-                };
-                let model = [0, 7, 14, 18, 19, 28]
-                    .into_iter()
-                    .map(open)
-                    .find_map(Result::ok)
-                    .unwrap();
-                let size = PictureSize {
-                    batch: 1,
-                    height: 21,
-                    width: 30,
-                };
-                let mut y = vec![f32::NAN; model.output_len(size).unwrap()];
-                model.run(&picture(3 * 21 * 30), size, &mut y).unwrap();
-                assert!(y.iter().all(|v| v.is_finite()), "{}", param.display());
-                run += 1;
-            }
+    for entry in zoo::scan(&folders).unwrap().entries {
+        if entry.kind != Some(Kind::Upscale) || entry.state != State::Installed {
+            continue;
         }
+        let found = zoo::resolve(&entry.id, &folders).unwrap();
+        let model = ImageModel::open(&found.source, &found.spec, &runtime, &on_cpu(), cache.path()).unwrap();
+        assert_eq!(
+            Some(model.scale()),
+            entry.record.map(|record| record.scale),
+            "{}",
+            entry.id
+        );
+        let size = PictureSize {
+            batch: 1,
+            height: 21,
+            width: 30,
+        };
+        let mut y = vec![f32::NAN; model.output_len(size).unwrap()];
+        model.run(&picture(3 * 21 * 30), size, &mut y).unwrap();
+        assert!(y.iter().all(|v| v.is_finite()), "{}", entry.id);
+        run += 1;
     }
     println!("{run} networks");
-    assert!(run > 0);
+    assert!(run > 0 || std::env::var_os("KINORA_TEST_REQUIRE_RUNTIME").is_none());
 }

@@ -81,7 +81,7 @@ impl<'n> Graph<'n> {
     pub(super) fn node_to(&mut self, op: &str, inputs: &[String], output: &str, attributes: &[(&str, Attribute)]) {
         let name = format!("{}_{}", op, self.nodes.len());
         self.nodes
-            .push(proto::node(op, "", &name, inputs, &[output.to_owned()], attributes));
+            .push(proto::node(op, &name, inputs, &[output.to_owned()], attributes));
     }
 
     /// Adds a node and names its result.
@@ -236,7 +236,7 @@ impl<'n> Graph<'n> {
         let hashes: Vec<u8> = self.files.iter().flat_map(|f| f.hash().to_le_bytes()).collect();
         Ok(Lowered {
             name: net.name.clone(),
-            bytes: proto::model(&graph, OPSET, false),
+            bytes: proto::model(&graph, OPSET),
             folder: self.folder,
             weights_hash: xxhash_rust::xxh3::xxh3_128(&hashes),
             form: self.form,

@@ -88,7 +88,6 @@ impl Attribute {
 /// A node of the graph.
 pub(crate) fn node(
     op: &str,
-    domain: &str,
     name: &str,
     inputs: &[String],
     outputs: &[String],
@@ -105,7 +104,7 @@ pub(crate) fn node(
     for (key, value) in attributes {
         m = m.message(5, &value.message(key));
     }
-    if domain.is_empty() { m } else { m.text(7, domain) }
+    m
 }
 
 /// A tensor whose values stand in the model.
@@ -160,13 +159,10 @@ pub(crate) fn value_info(name: &str, ty: ElemType, shape: &[Side]) -> Message {
 }
 
 /// A whole model around a graph.
-pub(crate) fn model(graph: &Message, opset: i64, contrib: bool) -> Vec<u8> {
-    let mut m = Message::new().int(1, 10).text(2, "kinora").message(7, graph);
-    m = m.message(8, &Message::new().text(1, "").int(2, opset));
-    if contrib {
-        m = m.message(8, &Message::new().text(1, "com.microsoft").int(2, 1));
-    }
-    m.into_bytes()
+pub(crate) fn model(graph: &Message, opset: i64) -> Vec<u8> {
+    let operators = Message::new().text(1, "").int(2, opset);
+    let m = Message::new().int(1, 10).text(2, "kinora");
+    m.message(7, graph).message(8, &operators).into_bytes()
 }
 
 #[cfg(test)]

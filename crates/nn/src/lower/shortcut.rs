@@ -13,6 +13,12 @@ use crate::error::Result;
 use crate::net::{Net, Node};
 use crate::op::{BinaryOp, Interpolation, Op, ResizeTo, Scale, ShuffleOrder, Value};
 
+/// Most channels of the picture and most pixels a side that one becomes. The kernel has a number for each pair of a
+/// channel and a channel of `p`: for more than a picture's channels, the shortcut costs more than the passes that it
+/// saves, and a file that states enormous counts would have it take all memory.
+const MAX_CHANNELS: usize = 16;
+const MAX_FACTOR: usize = 16;
+
 /// The sums that are taken before the shuffle, and the nodes that they make needless.
 #[derive(Default)]
 pub(super) struct Shortcuts {
@@ -114,11 +120,40 @@ fn shortcut(net: &Net, shuffle: &Node, enlarge: &Node) -> Option<Shortcut> {
     // One picture that is added to each of a batch, or one channel to three, stays a sum of its own.
     let same = [0, 2, 3].iter().all(|i| picture_shape.get(*i) == packed_shape.get(*i));
     let fits = packed_shape.get(1).and_then(Dim::known)? == channels * factor * factor;
-    (same && fits).then_some(Shortcut {
+    let small = channels <= MAX_CHANNELS && factor <= MAX_FACTOR;
+    (same && fits && small).then_some(Shortcut {
         picture,
         channels,
         packed,
         factor,
         order,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DType, NetBuilder};
+
+    fn sums(channels: usize) -> usize {
+        let mut b = NetBuilder::new("sums");
+        let shape = |channels: usize| [1.into(), channels.into(), Dim::symbol("height"), Dim::symbol("width")];
+        let picture = b.input("picture", DType::F32, &shape(channels)).unwrap();
+        let packed = b.input("packed", DType::F32, &shape(4 * channels)).unwrap();
+        let shuffled = b.pixel_shuffle(packed, 2).unwrap();
+        let twice = [ResizeTo::Scale(Scale { num: 2, den: 1 }); 2];
+        let enlarged = b.resize(picture, Interpolation::Nearest, twice).unwrap();
+        let sum = b.add(shuffled, enlarged).unwrap();
+        b.output("sum", sum).unwrap();
+        let net = b.build().unwrap();
+        // Lowers, whatever the channels are: a kernel for the last case would have 2^42 numbers.
+        crate::lower(&net, crate::Form::Cpu).unwrap();
+        Shortcuts::find(&net).sums.len()
+    }
+
+    #[test]
+    fn only_a_picture_takes_the_shortcut() {
+        assert_eq!([1, 3, 16].map(sums), [1; 3]);
+        assert_eq!([17, 1 << 20].map(sums), [0; 2]);
+    }
 }

@@ -257,6 +257,10 @@ impl LoadedGraph {
         // Owned from here on, also when the call failed half way.
         let results: Vec<RawValue> = raw_out.into_iter().map(RawValue).collect();
         status.map_err(|e| run_error(name, &e, cancel))?;
+        // A run that was cancelled before it began made nothing.
+        if cancel.is_cancelled() {
+            return Err(NnError::Cancelled);
+        }
         results
             .iter()
             .map(|v| read_floats(v).map_err(|e| run_error(name, &e, cancel)))
@@ -355,9 +359,12 @@ fn element(dtype: DType) -> Element {
 
 /// Copies shape and values of a float or byte tensor.
 fn read_floats(value: &RawValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
+    if value.0.is_null() {
+        return Err(ort::Error::new("the runtime made no output"));
+    }
     let api = ort::api();
     let (mut ty, mut dims, mut rank) = (Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED, ptr::null(), 0usize);
-    // SAFETY: the value is a tensor the runtime has just made; type, shape and data are read while it is alive, and the
+    // SAFETY: the value is a tensor the runtime has just made, not null; type, shape and data are read while it is alive, and the
     // data pointer is valid for the product of the sides.
     unsafe {
         check((api.GetTensorElementTypeAndShapeDataReference)(

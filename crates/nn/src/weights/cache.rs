@@ -93,6 +93,7 @@ impl WeightCache {
         values: &mut impl FnMut(usize) -> Result<std::borrow::Cow<'v, [f32]>>,
     ) -> Result<()> {
         std::fs::create_dir_all(&self.folder).map_err(NnError::io("create", &self.folder))?;
+        clear_abandoned(&self.folder);
         let temporary = self.folder.join(temporary_name(path));
         let result = write_file(&temporary, writer, values)
             .and_then(|()| std::fs::rename(&temporary, path).map_err(NnError::io("rename into", path)));
@@ -113,6 +114,33 @@ pub(crate) fn temporary_name(path: &Path) -> String {
         std::process::id(),
         COUNT.fetch_add(1, Ordering::Relaxed)
     )
+}
+
+/// Removes what killed processes left behind: temporary files and folders whose process is gone.
+pub(crate) fn clear_abandoned(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name
+            .to_str()
+            .and_then(|n| n.strip_suffix(".tmp"))
+            .filter(|n| n.starts_with('.'))
+        else {
+            continue;
+        };
+        let pid = rest
+            .rsplit('.')
+            .nth(1)
+            .and_then(|p| p.parse().ok())
+            .and_then(rustix::process::Pid::from_raw);
+        let gone = pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
+        if gone {
+            let path = entry.path();
+            let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+        }
+    }
 }
 
 const SUM_KEY: &[u8] = b"\"xxh3\":\"";
@@ -217,6 +245,20 @@ mod tests {
             .map(|(f, o, b)| (f.clone(), o, b))
             .unwrap();
         assert_eq!(offset % 4096, 0);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_cleared_and_a_living_ones_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = |pid: u32| {
+            let path = dir.path().join(format!(".weights.{pid}.7.tmp"));
+            std::fs::write(&path, b"half").unwrap();
+            path
+        };
+        // Process ids end far below the first.
+        let (gone, living) = (left(2_147_483_646), left(std::process::id()));
+        store(dir.path(), 1.0).unwrap();
+        assert!(!gone.exists() && living.exists());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-pub(crate) use cache::temporary_name;
 pub use cache::{WeightCache, WeightWriter};
+pub(crate) use cache::{clear_abandoned, temporary_name};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 
@@ -126,15 +126,6 @@ impl Weight {
             shape: shape.to_vec(),
             data: self.data.clone(),
         })
-    }
-
-    /// The same values under another name.
-    pub fn renamed(&self, name: &str) -> Self {
-        Self {
-            name: name.into(),
-            shape: self.shape.clone(),
-            data: self.data.clone(),
-        }
     }
 
     /// The values.

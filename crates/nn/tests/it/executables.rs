@@ -110,6 +110,21 @@ fn wrong_inputs_and_outputs_are_named_and_nothing_is_written() {
 }
 
 #[test]
+fn a_cancelled_executable_runs_in_no_way_until_it_is_resumed() {
+    let Some(runtime) = runtime() else { return };
+    let mut executable = Executable::load(&runtime, &conv_net(4, 2), &on_cpu()).unwrap();
+    let (shape, x) = ([1, 3, 8, 8], noise(3 * 8 * 8, 0.5));
+    let view = [TensorView::f32(&shape, &x)];
+    executable.canceller().cancel();
+    assert_eq!(executable.run_sized(&view).map_err(|e| e.code()), Err("run.cancelled"));
+    let mut y = vec![0.0; x.len()];
+    let result = executable.run(&view, &mut [TensorViewMut::f32(&shape, &mut y)]);
+    assert_eq!(result.map_err(|e| e.code()), Err("run.cancelled"));
+    executable.resume();
+    assert_eq!(executable.run_sized(&view).unwrap()[0].0, shape);
+}
+
+#[test]
 fn a_run_is_cancelled_from_another_thread_within_a_fraction_of_its_time() {
     let Some(runtime) = runtime() else { return };
     let mut executable = Executable::load(&runtime, &conv_net(64, 24), &on_cpu()).unwrap();

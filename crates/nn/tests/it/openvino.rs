@@ -2,8 +2,8 @@
 //! another one than the plain runtime, so each test is a process of its own; `ORT_OPENVINO_DYLIB_PATH` names it.
 
 use kinora_nn::{
-    Activation, Conv, DeviceChoice, Executable, LoadOptions, OnnxFile, Precision, Runtime, Sides, TensorView, Weight,
-    WeightsMode,
+    Activation, Conv, DeviceChoice, Executable, LoadOptions, OnnxFile, Precision, Proof, Runtime, Sides, TensorView,
+    Weight, WeightsMode, has_bf16,
 };
 
 use crate::support::{alone, conv_net, distance, library, net, noise, on_cpu, run};
@@ -18,14 +18,6 @@ fn options(precision: Precision) -> LoadOptions {
         precision,
         ..on_cpu()
     }
-}
-
-/// Whether this CPU multiplies bf16.
-fn has_bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 #[test]
@@ -44,7 +36,7 @@ fn f32_is_f32_and_bf16_is_bf16() {
         let report = f32.report();
         assert_eq!(report.provider, "OpenVINOExecutionProvider");
         assert!(report.nodes.len() == 1 && report.form == "plain", "{report:?}");
-        assert!(report.probe.unwrap() < 1e-5, "{report:?}");
+        assert!(report.proof.difference().unwrap() < 1e-5, "{report:?}");
         assert!(distance(&run(&mut f32, &shape, &x), &want) < 1e-4);
         let bf16 = Executable::load(&runtime, &network, &options(Precision::Bf16));
         if !has_bf16() {
@@ -53,7 +45,7 @@ fn f32_is_f32_and_bf16_is_bf16() {
         }
         let mut bf16 = bf16.unwrap();
         assert!(
-            (1e-3..0.1).contains(&bf16.report().probe.unwrap()),
+            (1e-3..0.1).contains(&bf16.report().proof.difference().unwrap()),
             "{:?}",
             bf16.report()
         );
@@ -95,41 +87,154 @@ fn auto_moves_on_to_the_cpu_and_says_why_but_not_for_a_precision_it_lacks() {
     );
 }
 
-/// A model of one node: the inverse of a 2x2 matrix.
-fn inverse() -> OnnxFile {
-    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8], content].concat();
-    let int = |number: u8, n: u8| vec![number << 3, n];
-    let side = field(1, &int(1, 2));
-    let matrix = field(
-        2,
-        &field(1, &[int(1, 1), field(2, &[side.clone(), side].concat())].concat()),
+fn varint(mut n: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+    out
+}
+
+/// A length-delimited field.
+fn field(number: usize, content: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), varint(content.len()), content.to_vec()].concat()
+}
+
+fn int(number: usize, n: usize) -> Vec<u8> {
+    [varint(number << 3), varint(n)].concat()
+}
+
+/// A node; its attributes are of whole numbers, one or several.
+fn node(op: &str, domain: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[usize])]) -> Vec<u8> {
+    let mut all: Vec<u8> = inputs.iter().flat_map(|name| field(1, name.as_bytes())).collect();
+    all.extend(
+        [
+            field(2, output.as_bytes()),
+            field(4, op.as_bytes()),
+            field(7, domain.as_bytes()),
+        ]
+        .concat(),
     );
-    let node = [
-        field(1, b"x"),
-        field(2, b"y"),
-        field(4, b"Inverse"),
-        field(7, b"com.microsoft"),
-    ]
-    .concat();
-    let graph = [
-        field(1, &node),
-        field(2, b"g"),
-        field(11, &[field(1, b"x"), matrix.clone()].concat()),
-        field(12, &[field(1, b"y"), matrix].concat()),
-    ]
-    .concat();
+    for (name, values) in attributes {
+        let mut attribute = field(1, name.as_bytes());
+        match values {
+            [one] => attribute.extend([int(3, *one), int(20, 2)].concat()),
+            several => {
+                attribute.extend(several.iter().flat_map(|n| int(8, *n)));
+                attribute.extend(int(20, 7));
+            }
+        }
+        all.extend(field(5, &attribute));
+    }
+    field(1, &all)
+}
+
+/// A weight of floats.
+fn weight(name: &str, shape: &[usize], values: &[f32]) -> Vec<u8> {
+    let mut tensor: Vec<u8> = shape.iter().flat_map(|n| int(1, *n)).collect();
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    tensor.extend([int(2, 1), field(8, name.as_bytes()), field(9, &bytes)].concat());
+    field(5, &tensor)
+}
+
+/// An input (11) or output (12) of an element type: 1 for f32, 2 for u8, 7 for i64. A side of 0 is free.
+fn face(number: usize, name: &str, element: usize, shape: &[usize]) -> Vec<u8> {
+    let sides: Vec<u8> = shape
+        .iter()
+        .flat_map(|n| field(1, &if *n == 0 { field(2, b"side") } else { int(1, *n) }))
+        .collect();
+    let tensor = field(1, &[int(1, element), field(2, &sides)].concat());
+    field(number, &[field(1, name.as_bytes()), field(2, &tensor)].concat())
+}
+
+fn model(name: &str, graph: &[Vec<u8>]) -> OnnxFile {
     let opsets = [
         field(8, &int(2, 20)),
         field(8, &[field(1, b"com.microsoft"), int(2, 1)].concat()),
     ]
     .concat();
     OnnxFile {
-        name: "inverse".into(),
-        bytes: [int(1, 10), field(7, &graph), opsets].concat().into(),
+        name: name.into(),
+        bytes: [int(1, 10), field(7, &[graph.concat(), field(2, b"g")].concat()), opsets]
+            .concat()
+            .into(),
         folder: None,
         weights_hash: 0,
         weights_bytes: 0,
     }
+}
+
+/// The inverse of a 2x2 matrix.
+fn inverse() -> OnnxFile {
+    let graph = [
+        node("Inverse", "com.microsoft", &["x"], "y", &[]),
+        face(11, "x", 1, &[2, 2]),
+        face(12, "y", 1, &[2, 2]),
+    ];
+    model("inverse", &graph)
+}
+
+/// Two convolutions from bytes to bytes.
+fn bytes_to_bytes() -> OnnxFile {
+    let same: (&str, &[usize]) = ("pads", &[1, 1, 1, 1]);
+    let graph = [
+        node("Cast", "", &["x"], "x.f", &[("to", &[1])]),
+        node("Mul", "", &["x.f", "level"], "a", &[]),
+        node("Conv", "", &["a", "w1"], "b", &[same]),
+        node("Relu", "", &["b"], "c", &[]),
+        node("Conv", "", &["c", "w2"], "d", &[same]),
+        node("Sigmoid", "", &["d"], "e", &[]),
+        node("Mul", "", &["e", "levels"], "f", &[]),
+        node("Cast", "", &["f"], "y", &[("to", &[2])]),
+        weight("level", &[1], &[1.0 / 255.0]),
+        weight("levels", &[1], &[255.0]),
+        weight("w1", &[32, 3, 3, 3], &noise(864, 0.4)),
+        weight("w2", &[3, 32, 3, 3], &noise(864, 0.2)),
+        face(11, "x", 2, &[1, 3, 0, 0]),
+        face(12, "y", 2, &[1, 3, 0, 0]),
+    ];
+    model("bytes", &graph)
+}
+
+#[test]
+fn a_network_of_bytes_is_probed_too() {
+    alone("openvino::a_network_of_bytes_is_probed_too", || {
+        let Some(runtime) = openvino() else { return };
+        let file = bytes_to_bytes();
+        let f32 = Executable::load(&runtime, &file, &options(Precision::F32)).unwrap();
+        let difference = f32.report().proof.difference().unwrap();
+        assert!(difference < 1e-4, "{:?}", f32.report());
+        let bf16 = Executable::load(&runtime, &file, &options(Precision::Bf16));
+        if has_bf16() {
+            let found = bf16.unwrap().report().proof.difference().unwrap();
+            assert!(found > 5.0 * difference && found < 0.1, "{found} {difference}");
+        } else {
+            assert_eq!(bf16.unwrap_err().code(), "device.precision-not-proved");
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_probed_is_said_and_no_bf16() {
+    alone("openvino::what_cannot_be_probed_is_said_and_no_bf16", || {
+        let Some(runtime) = openvino() else { return };
+        // Whatever comes in, nothing comes out that could differ.
+        let file = net(3, |b, x| {
+            let weight = Weight::inline("w", &[3, 3, 3, 3], vec![0.0; 81])?;
+            b.conv(x, Conv::new(weight, None))
+        });
+        let f32 = Executable::load(&runtime, &file, &options(Precision::F32)).unwrap();
+        assert_eq!(f32.report().proof, Proof::Impossible);
+        assert!(
+            f32.report().to_string().contains("f32 could not be probed"),
+            "{}",
+            f32.report()
+        );
+        let error = Executable::load(&runtime, &file, &options(Precision::Bf16)).unwrap_err();
+        assert_eq!(error.code(), "device.precision-not-probed", "{error}");
+    });
 }
 
 #[test]

@@ -87,6 +87,27 @@ fn t13_a_damaged_entry_is_built_again_while_others_still_use_it() {
     }
 }
 
+#[test]
+fn t13_a_whole_entry_that_the_runtime_refuses_is_built_again() {
+    let Some(runtime) = runtime() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let network = conv_net(48, 5);
+    drop(Executable::load(&runtime, &network, &packed(dir.path())).unwrap());
+    let entry = entries(dir.path()).remove(0);
+    let no_model = b"not a model";
+    replace(&entry.join("model.onnx"), no_model);
+    let manifest = serde_json::json!({"layout": 1, "files": [{
+        "name": "model.onnx", "bytes": no_model.len(),
+        "xxh3": format!("{:032x}", xxhash_rust::xxh3::xxh3_128(no_model)),
+    }]});
+    replace(&entry.join("manifest.json"), manifest.to_string().as_bytes());
+    for built in [true, false] {
+        let executable = Executable::load(&runtime, &network, &packed(dir.path())).unwrap();
+        assert_eq!(executable.report().packed_built, built);
+        assert_eq!(entries(dir.path()), std::slice::from_ref(&entry));
+    }
+}
+
 /// A new file under the old name, as a torn copy from elsewhere would be.
 fn replace(path: &Path, bytes: &[u8]) {
     fs::remove_file(path).unwrap();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use kinora_nn::{NnError, Runtime, RuntimeSearch};
 
-use crate::support::{alone, runtime};
+use crate::support::{alone, runtime, runtime_folder};
 
 fn named(path: &Path) -> RuntimeSearch {
     RuntimeSearch {
@@ -141,17 +141,14 @@ fn t12_an_older_library_is_named_with_its_version_and_the_next_place_is_tried() 
                     .contains("is version 1.20.1; version 1.24 or newer is needed"),
                 "{error}"
             );
-            let Some(good) = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from) else {
-                println!("SKIPPED: set ORT_DYLIB_PATH for the rest");
-                return;
-            };
+            let Some(good) = runtime_folder() else { return };
             let search = RuntimeSearch {
                 beside: Some(dir.path().into()),
-                folders: vec![good.parent().unwrap().into()],
+                folders: vec![good.clone()],
                 ..Default::default()
             };
             let runtime = Runtime::load(&search).unwrap();
-            assert_eq!(runtime.path(), good.canonicalize().unwrap());
+            assert!(runtime.path().starts_with(good.canonicalize().unwrap()));
             assert_eq!(runtime.found(), "runtime folder");
         },
     );

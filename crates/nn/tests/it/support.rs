@@ -34,6 +34,21 @@ pub(crate) fn library(variable: &str, folder: &str) -> Option<Runtime> {
     }
 }
 
+/// The folder of the runtime library, or `None` with a line that says how to get it.
+pub(crate) fn runtime_folder() -> Option<PathBuf> {
+    let named = std::env::var_os("ORT_DYLIB_PATH").and_then(|p| PathBuf::from(p).parent().map(PathBuf::from));
+    let pulled = std::env::var_os("KINORA_MODELS").map(|p| PathBuf::from(p).join("runtime/onnxruntime"));
+    let folder = named.or(pulled).filter(|folder| folder.is_dir());
+    if folder.is_none() {
+        assert!(
+            std::env::var_os("KINORA_TEST_REQUIRE_RUNTIME").is_none(),
+            "no ONNX Runtime library"
+        );
+        println!("SKIPPED: no ONNX Runtime library; set ORT_DYLIB_PATH or KINORA_MODELS");
+    }
+    folder
+}
+
 /// Runs a test in a process of its own: a process has one runtime library. `name` is the test's path in this binary.
 pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     if std::env::var_os("KINORA_TEST_ALONE").is_some() {
