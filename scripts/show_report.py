@@ -11,9 +11,10 @@ from pathlib import Path
 
 def main(path: Path) -> None:
     report = json.loads(path.read_text(encoding="utf-8"))
+    mode = report["dedupe"].partition("=")[0]
     print(
         f"{path.stem}: {report['frames_out']} frames in {report['seconds']:.1f} s, "
-        f"{report['duplicates']} of them exact duplicates; slowest: {report['bottleneck']}"
+        f"{report['duplicates']} of them {'' if mode == 'off' else mode + ' '}duplicates; slowest: {report['bottleneck']}"
     )
     print(f"  {'lane':<10}{'threads':>8}{'work':>10}{'busy':>7}")
     for lane in report["lanes"]:

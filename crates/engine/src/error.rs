@@ -207,6 +207,15 @@ pub enum EngineError {
         /// The node.
         node: String,
     },
+    /// A mode of the duplicate test that there is not.
+    #[error(
+        "'{found}' is no way to find duplicates: write off, exact, near or near=HI,LO,FRAC, sums of blocks with LO <= HI <= {max}, FRAC from 0 to 1",
+        max = crate::NearLimits::MAX_SUM
+    )]
+    Dedupe {
+        /// What was written.
+        found: String,
+    },
     /// A frame that came to nothing before there was any output that could stand in for it.
     #[error("the first frame came to nothing, and there is none before it that could stand in: {reason}")]
     Rejected {
@@ -293,6 +302,7 @@ impl EngineError {
             Self::NoFrames { .. } => "input.empty",
             Self::Memory { .. } => "usage.memory",
             Self::Ratio { .. } => "pipeline.ratio",
+            Self::Dedupe { .. } => "usage.value",
             Self::Rejected { .. } => "frame.rejected",
         }
     }

@@ -22,7 +22,7 @@ mod stills;
 
 pub use clip::{ClipSink, ClipSource, Stated};
 pub use control::{Control, JobState, Observer};
-pub use dedupe::{Decision, Dedupe, DedupeMode, DedupeWindow, frame_hash};
+pub use dedupe::{Decision, Dedupe, DedupeMode, DedupeWindow, NEAR_MAX_RUN, NearLimits, frame_hash};
 pub use durable::{
     Block, ClipPieces, Cuts, Disk, DoneRecord, DurableJob, ENGINE_VERSION, EndRecord, Final, Found, Identity,
     JobFolder, JobRecord, NoteRecord, OpenRange, Opening, PieceMaker, PieceWriter, PieceWritten, Published, Record,

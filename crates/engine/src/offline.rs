@@ -122,7 +122,7 @@ impl OfflineJob {
     }
 
     /// The duplicate mode that really holds: off where an output depends on more than its pixels, and where no node
-    /// does any work, so that looking for equal frames would cost more than it could spare.
+    /// does any work, so that looking for duplicates would cost more than it could spare.
     #[must_use]
     pub fn effective_dedupe(&self, plan: &Plan) -> DedupeMode {
         if plan.depends_on == DependsOn::Pixels && plan.worth_sharing {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Shortfall, SinkReport};
+use crate::{DedupeMode, Shortfall, SinkReport};
 
 /// A frame that a processor failed on and a policy stood in for.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Report {
     pub frames_out: u64,
     /// Frames that shared another's result.
     pub duplicates: u64,
+    /// Which frames may have: the mode that held, `off`, `exact` or `near=HI,LO,FRAC`.
+    pub dedupe: DedupeMode,
     /// Frames a filter rejected.
     pub rejected: u64,
     /// Frames that failed and were stood in for.

@@ -414,7 +414,7 @@ impl<'a> Run<'a> {
             let before = segment;
             segment = self.segment(frame.index, frame.pts);
             if before.is_some() && segment != before {
-                dedupe = Dedupe::new(self.dedupe, DedupeWindow { frames: self.window });
+                dedupe.clear();
                 is_first = true;
             }
             let decision = self.busy[1].during(&self.clock, || dedupe.decide(frame.index, &frame.image))?;

@@ -92,6 +92,7 @@ impl Run<'_> {
             frames_in: self.frames_in.load(Ordering::Relaxed),
             frames_out: self.encoded.load(Ordering::Relaxed),
             duplicates: snapshot.duplicates,
+            dedupe: self.dedupe,
             rejected: self.rejected.load(Ordering::Relaxed),
             faults: self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             seconds: seconds(wall),

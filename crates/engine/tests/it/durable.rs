@@ -14,8 +14,8 @@ use std::{
 
 use kinora_engine::{
     Block, Control, Cuts, DedupeMode, Disk, DurableJob, EngineError, Event, Events, Found, FrameSource, Halt, Identity,
-    JobFolder, JobRecord, JobState, OfflineJob, Opening, PieceMaker, PieceWriter, PieceWritten, Record, Report, Store,
-    Who,
+    JobFolder, JobRecord, JobState, NearLimits, OfflineJob, Opening, PieceMaker, PieceWriter, PieceWritten, Record,
+    Report, Store, Who,
 };
 use kinora_frame::{Frame, Pool};
 use kinora_pipeline::{
@@ -683,6 +683,36 @@ fn one_worker_and_four_make_the_same_segments() {
         // The job's only worker finds nothing left to do in the folder of the four.
         assert_eq!(run_sum(&four, restart, None).unwrap().frames_out, 0);
     }
+}
+
+#[test]
+fn near_duplicates_do_not_reach_over_a_cut() {
+    // Half a level a frame: which frame stands for which depends on where the first one is.
+    let ramp = |range: Range<u64>| -> Result<Box<dyn FrameSource>, EngineError> {
+        let mut values = source((0..range.end.min(FRAMES)).map(|index| 100 + (index / 2) as u8));
+        values.at = range.start as usize;
+        Ok(Box::new(values))
+    };
+    let make = |path: &Path, block: Option<Block>| {
+        let opening = Opening {
+            block,
+            ..Opening::default()
+        };
+        let (folder, _) = take(path, Arc::new(Disk), "near", &opening).unwrap();
+        let mut job = durable(folder, pipeline(halving()), Restart::Stateless);
+        job.offline.dedupe = DedupeMode::Near(NearLimits::default());
+        job.run(&ramp, &Control::default(), &clock(), &quiet()).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (one, many) = (folder.path().join("one"), folder.path().join("many"));
+    let duplicates = make(&one, None).duplicates;
+    let alone: u64 = [4, 2, 0, 3, 1]
+        .map(|k| make(&many, Some(Block { k, n: 5 })).duplicates)
+        .iter()
+        .sum();
+    assert_eq!(make(&many, None).frames_out, 0, "nothing is left");
+    assert_eq!(content(&one), content(&many));
+    assert!(duplicates > FRAMES / 2 && duplicates == alone, "{duplicates} {alone}");
 }
 
 #[test]

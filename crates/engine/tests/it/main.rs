@@ -6,6 +6,8 @@
     reason = "a test says what broke by panicking"
 )]
 
+mod drawn;
+mod duplicates;
 mod durable;
 mod fakes;
 mod faults;

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, str::FromStr};
 
-use kinora_engine::Block;
+use kinora_engine::{Block, DedupeMode};
 use kinora_frame::Size;
 
 /// How progress is shown.
@@ -85,9 +85,16 @@ pub(crate) struct PictureFlags {
     /// Pictures of two moments woven together: make one of them
     #[arg(long, value_parser = ["auto", "on", "off"], default_value = "auto", hide_short_help = true)]
     pub(crate) deinterlace: String,
-    /// Frames with the same pixels share one result
-    #[arg(long, value_parser = ["exact", "off"], default_value = "exact", hide_short_help = true)]
-    pub(crate) dedupe: String,
+    /// Frames that share one result: none (off), those with the same pixels (exact), also those within a bound (near).
+    /// The bound is near=192,64,0.02 unless said: blocks of 8x8 samples differ by 192 at most, which is 3 levels a
+    /// sample, and by more than 64 in 2 % of them only
+    #[arg(
+        long,
+        value_name = "off|exact|near[=HI,LO,FRAC]",
+        default_value = "exact",
+        hide_short_help = true
+    )]
+    pub(crate) dedupe: DedupeMode,
     /// A frame that a processor fails on: end the job, put the source in, or repeat the last output
     #[arg(long, value_parser = ["fail", "source", "repeat"], default_value = "fail", hide_short_help = true)]
     pub(crate) on_frame_error: String,

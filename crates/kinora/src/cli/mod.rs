@@ -125,6 +125,7 @@ Examples:
   kinora upscale clip.mkv -s 4 --preset anime        four times, a network for animation
   kinora upscale clip.mp4 big.mkv -m span-x4 --codec h265 --crf 18
   kinora upscale clip.mp4 --height 1080 --start 1:30 --duration 10s
+  kinora upscale old.mkv --dedupe near               what differs by faint noise alone, once
   kinora upscale photo.png
 
 Keys while it runs on a terminal: p pause or resume, q stop (twice: at once), ? these keys.

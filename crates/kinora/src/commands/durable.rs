@@ -7,8 +7,8 @@ use std::{
 };
 
 use kinora_engine::{
-    Block, ClipPieces, Cuts, Disk, DurableJob, ENGINE_VERSION, EngineError, Event, Final, Found, Identity, JobFolder,
-    JobRecord, OfflineJob, OpenRange, Opening, Published, Report, SEGMENT_FRAMES, SinkReport, Snapshot, Who,
+    Block, ClipPieces, Cuts, DedupeMode, Disk, DurableJob, ENGINE_VERSION, EngineError, Event, Final, Found, Identity,
+    JobFolder, JobRecord, OfflineJob, OpenRange, Opening, Published, Report, SEGMENT_FRAMES, SinkReport, Snapshot, Who,
     content_hash, is_published, plan_json,
 };
 use kinora_media::{Container, EncodeSettings, PartFile, VideoFormat};
@@ -85,7 +85,7 @@ pub(crate) struct Settings {
     pub(crate) first: u64,
     pub(crate) end: u64,
     pub(crate) deinterlace: String,
-    pub(crate) dedupe: String,
+    pub(crate) dedupe: DedupeMode,
     pub(crate) on_frame_error: String,
     pub(crate) on_size_change: String,
     pub(crate) device: String,
@@ -123,7 +123,7 @@ impl CutJob<'_> {
             first: self.clip.first,
             end: self.clip.end,
             deinterlace: picture.deinterlace.clone(),
-            dedupe: picture.dedupe.clone(),
+            dedupe: picture.dedupe,
             on_frame_error: picture.on_frame_error.clone(),
             on_size_change: picture.on_size_change.clone(),
             device: self.with.place.on.device.clone(),
@@ -387,7 +387,7 @@ impl Settings {
     pub(crate) fn flags(&self, given: &JobArgs) -> JobArgs {
         let mut flags = given.clone();
         flags.picture.deinterlace.clone_from(&self.deinterlace);
-        flags.picture.dedupe.clone_from(&self.dedupe);
+        flags.picture.dedupe = self.dedupe;
         flags.picture.on_frame_error.clone_from(&self.on_frame_error);
         flags.picture.on_size_change.clone_from(&self.on_size_change);
         flags.place.on.device.clone_from(&self.device);

@@ -7,8 +7,8 @@ use std::{
 };
 
 use kinora_engine::{
-    ClipSink, ClipSource, Clock, Control, DedupeMode, EngineError, Event, Events, FrameSink, FrameSource, OfflineJob,
-    OnFrameError, Report,
+    ClipSink, ClipSource, Clock, Control, EngineError, Event, Events, FrameSink, FrameSource, OfflineJob, OnFrameError,
+    Report,
 };
 use kinora_frame::{ColorSpec, PixelFormat, Size};
 use kinora_media::{
@@ -24,7 +24,7 @@ use super::{
     durable::{self, ContentHash, CutJob},
     output_name::{NameParts, default_output},
     place::Place,
-    telling::{ReportFile, chosen, head, tell},
+    telling::{ReportFile, chosen, head, say_duplicates, tell},
 };
 use crate::{
     app::App,
@@ -208,9 +208,7 @@ pub(crate) fn run_clip(
     let video = video_format(clip, image.color, format, size);
 
     head(app, clip, &output, &plan, &pipeline, size, &encode, &place);
-    if job.effective_dedupe(&laid_out) != job.dedupe && laid_out.worth_sharing {
-        console.say("  duplicates off: an output depends on more than its pixels");
-    }
+    say_duplicates(app, &job, &laid_out);
     durable::say_segments(app, &cuts, &output, &with.safety);
     if with.job.dry_run {
         for line in laid_out.to_text().lines() {
@@ -397,11 +395,7 @@ pub(crate) fn offline_job(
     picture: &PictureFlags,
 ) -> OfflineJob {
     OfflineJob {
-        dedupe: if picture.dedupe == "off" {
-            DedupeMode::Off
-        } else {
-            DedupeMode::Exact
-        },
+        dedupe: picture.dedupe,
         batch: place.batch,
         workers: place.workers,
         finishers: 1,

@@ -15,7 +15,7 @@ use super::{
     job::{JobPlan, JobSettings, check_output, check_parent, execute, load_pipeline, offline_job},
     output_name::{NameParts, default_output},
     place::Place,
-    telling::{ReportFile, chosen, say_chosen, tell},
+    telling::{ReportFile, chosen, say_chosen, say_duplicates, tell},
 };
 use crate::{
     app::App,
@@ -130,6 +130,9 @@ pub(crate) fn run_stills(
     ));
     for note in &plan.notes {
         console.say(&format!("  note       {note}"));
+    }
+    if targets.len() > 1 {
+        say_duplicates(app, &job, &laid_out);
     }
     if matches!(image.layout, Layout::Pixels(from) if from.alpha) && !format.alpha {
         console.warn(

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use kinora_engine::Report;
+use kinora_engine::{DedupeMode, OfflineJob, Report};
 use kinora_frame::Rational;
 use kinora_media::{Audio, EncodeSettings, PartFile, StreamKind, Subtitles};
-use kinora_pipeline::Pipeline;
+use kinora_pipeline::{DependsOn, Pipeline, Plan};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -151,6 +151,27 @@ pub(crate) fn say_chosen(app: &App, pipeline: &Pipeline) {
     }
 }
 
+/// Which frames share a result, and why.
+pub(crate) fn say_duplicates(app: &App, job: &OfflineJob, plan: &Plan) {
+    let more_than_pixels = job.pipeline.nodes().iter().find_map(|node| {
+        let what = match node.processor.descriptor().depends_on {
+            DependsOn::Pixels => return None,
+            DependsOn::Time => "time",
+            DependsOn::History => "earlier frames",
+        };
+        Some(format!("off: {} depends on {what}", node.id))
+    });
+    let words = match (job.effective_dedupe(plan), job.dedupe) {
+        (_, DedupeMode::Off) => "off, as asked".to_owned(),
+        (DedupeMode::Exact, _) => "exact: every node depends on pixels alone".to_owned(),
+        (mode @ DedupeMode::Near(_), _) => format!("{mode}, as asked: every node depends on pixels alone"),
+        (DedupeMode::Off, _) => {
+            more_than_pixels.unwrap_or_else(|| "off: no node costs more than looking for them".to_owned())
+        }
+    };
+    app.console.say(&format!("  duplicates {words}"));
+}
+
 /// How a job ended: what was made, where the time went, and what the user should know.
 pub(crate) fn tell(app: &App, report: &Report, name: &str) {
     let console = &app.console;
@@ -214,8 +235,13 @@ pub(crate) fn tell(app: &App, report: &Report, name: &str) {
     if report.duplicates > 0 {
         let share = report.duplicates as f64 / report.frames_out.max(1) as f64 * 100.0;
         console.say(&format!(
-            "  skipped    {} exact duplicates ({share:.1} %)",
-            count(report.duplicates)
+            "  skipped    {} {} duplicate{} ({share:.1} %)",
+            count(report.duplicates),
+            match report.dedupe {
+                DedupeMode::Near(_) => "near",
+                DedupeMode::Off | DedupeMode::Exact => "exact",
+            },
+            if report.duplicates == 1 { "" } else { "s" },
         ));
     }
     if report.rejected > 0 {

@@ -97,6 +97,81 @@ fn a_part_is_the_frames_that_were_asked_for() {
 }
 
 #[test]
+fn near_duplicates_are_skipped_where_it_is_asked_for_and_said_to_be_near() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    // One picture, in every other frame one level brighter; and a cut to its negative.
+    let brighter = "geq=lum='lum(X,Y)+mod(N,2)':cb='cb(X,Y)':cr='cr(X,Y)',negate=enable='gte(n,6)'";
+    let once = "trim=end_frame=1,loop=loop=9:size=1,setpts=N/24/TB";
+    #[rustfmt::skip]
+    make(home, &["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=24", "-vf", &format!("format=yuv420p,{once},{brighter}"),
+        "-frames:v", "10", "-c:v", "ffv1", "grain.mkv"]);
+    let stub = [
+        "-p",
+        "device_stub",
+        "--set",
+        "device_stub.ms=1",
+        "--codec",
+        "ffv1",
+        "-y",
+    ];
+    let run_with = |dedupe: &[&str]| {
+        let ran = run(
+            home,
+            ["run", "grain.mkv", "out.mkv", "--report", "r.json"]
+                .iter()
+                .chain(&stub)
+                .chain(dedupe),
+        );
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let report: Json = serde_json::from_str(&fs::read_to_string(home.join("r.json")).unwrap()).unwrap();
+        (ran.stderr, report, frame_hashes(home, "out.mkv"))
+    };
+
+    let (said, report, hashes) = run_with(&["--dedupe", "near"]);
+    assert!(said.contains("duplicates near=192,64,0.02, as asked"), "{said}");
+    assert!(said.contains("skipped    8 near duplicates (80.0 %)"), "{said}");
+    assert_eq!(
+        (&report["dedupe"], &report["duplicates"]),
+        (&"near=192,64,0.02".into(), &8.into())
+    );
+    assert_eq!(hashes.len(), 10);
+    assert!(hashes[..6].iter().all(|hash| *hash == hashes[0]) && hashes[6..].iter().all(|hash| *hash == hashes[6]));
+
+    let (said, report, hashes) = run_with(&[]);
+    assert!(
+        said.contains("duplicates exact: every node depends on pixels alone"),
+        "{said}"
+    );
+    assert!(said.contains("skipped    6 exact duplicates (60.0 %)"), "{said}");
+    assert_eq!(report["dedupe"], "exact");
+
+    let (said, report, all) = run_with(&["--dedupe", "off"]);
+    assert_eq!(hashes, all, "exact changes nothing");
+    assert!(
+        said.contains("duplicates off, as asked") && !said.contains("skipped"),
+        "{said}"
+    );
+    assert_eq!((&report["dedupe"], &report["duplicates"]), (&"off".into(), &0.into()));
+
+    let (_, report, _) = run_with(&["--dedupe", "near=0,0,0"]);
+    assert_eq!(
+        (&report["dedupe"], &report["duplicates"]),
+        (&"near=0,0,0".into(), &6.into())
+    );
+}
+
+#[test]
+fn a_bound_that_is_none_is_a_usage_error() {
+    let home = tempfile::tempdir().unwrap();
+    for wrong in ["nearly", "near=64,192,0.02", "near=192,64,2", "near=192"] {
+        let ran = run(home.path(), ["run", "a.mkv", "-p", "identity", "--dedupe", wrong]);
+        assert_eq!(ran.code, Some(2), "{wrong}");
+        assert!(ran.stderr.contains("near=HI,LO,FRAC"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn duplicates_are_counted_and_the_report_says_where_the_time_went() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();

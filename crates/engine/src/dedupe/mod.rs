@@ -1,45 +1,43 @@
-use std::collections::VecDeque;
+//! Which frames share one result.
+//!
+//! Exact: only frames that are equal bit for bit. Near: frames that are within a stated bound of the frame whose result
+//! they get. Hashes of pictures and thumbnails decide nothing here: they call a mouth that moves, a fade and black
+//! beside white the same.
 
-use kinora_frame::{FrameError, FrameIndex, Image, Layout};
-use xxhash_rust::xxh3::Xxh3;
+mod blocks;
+mod exact;
+mod mode;
+mod near;
+mod scene;
+mod window;
 
-/// Which frames may share one result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DedupeMode {
-    /// Every frame is processed.
-    Off,
-    /// Frames whose decoded planes are equal bit for bit share one result.
-    Exact,
-}
+use kinora_frame::{FrameError, FrameIndex, Image};
 
-/// How far back equal frames are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DedupeWindow {
-    /// Unique frames that are remembered; at least 1, the frame before.
-    pub frames: usize,
-}
+pub use exact::frame_hash;
+pub use mode::DedupeMode;
+pub use near::{NEAR_MAX_RUN, NearLimits};
+pub use window::DedupeWindow;
+
+use near::{Likeness, NearTest};
+use window::Window;
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It goes through the stages.
     Process,
-    /// It has the same pixels as this earlier frame, which went through the stages.
+    /// It shows the result of this earlier frame, which went through the stages.
     SameAs(FrameIndex),
-}
-
-struct Seen {
-    index: FrameIndex,
-    hash: u128,
-    image: Image,
 }
 
 /// The duplicate test. Decisions are taken in frame order by one owner, so the lowest index is always the
 /// reference, whatever the number of workers.
 pub struct Dedupe {
-    mode: DedupeMode,
-    window: usize,
-    seen: VecDeque<Seen>,
+    is_off: bool,
+    window: Window,
+    near: Option<NearTest>,
+    /// Frames that the last one in the window stands for without being the same.
+    run: u32,
 }
 
 impl Dedupe {
@@ -47,65 +45,62 @@ impl Dedupe {
     #[must_use]
     pub fn new(mode: DedupeMode, window: DedupeWindow) -> Self {
         Self {
-            mode,
-            window: window.frames.max(1),
-            seen: VecDeque::new(),
+            is_off: mode == DedupeMode::Off,
+            window: Window::new(window),
+            near: match mode {
+                DedupeMode::Near(limits) => Some(NearTest::new(limits)),
+                DedupeMode::Off | DedupeMode::Exact => None,
+            },
+            run: 0,
         }
     }
 
-    /// Decides about the next frame. Equal hashes are confirmed by comparing the planes themselves.
+    /// Decides about the next frame.
     ///
     /// # Errors
-    /// [`FrameError::OnDevice`] for pixels that are not in host memory.
+    /// [`FrameError::OnDevice`] for pixels that are not in host memory, [`FrameError::WrongLayout`] where near
+    /// duplicates are looked for among tensors.
     pub fn decide(&mut self, index: FrameIndex, image: &Image) -> Result<Decision, FrameError> {
-        if self.mode == DedupeMode::Off {
+        if self.is_off {
             return Ok(Decision::Process);
         }
         let hash = frame_hash(image)?;
-        for seen in self.seen.iter().rev().filter(|seen| seen.hash == hash) {
-            if seen.image.desc() == image.desc() && seen.image.host_buffer()?.bytes() == image.host_buffer()?.bytes() {
-                return Ok(Decision::SameAs(seen.index));
+        let equal = self.window.find(hash, image)?;
+        let reference = self.window.last().map(|reference| reference.index);
+        let likeness = match (&mut self.near, self.window.last()) {
+            (Some(near), Some(reference)) if equal != Some(reference.index) => near.compare(&reference.image, image)?,
+            _ => Likeness::Apart,
+        };
+        match (likeness, equal, reference) {
+            (Likeness::Cut, ..) => self.clear(),
+            (_, Some(equal), _) => return Ok(Decision::SameAs(equal)),
+            (Likeness::Near, _, Some(reference)) if self.run < NEAR_MAX_RUN => {
+                self.run += 1;
+                return Ok(Decision::SameAs(reference));
             }
+            _ => {}
         }
-        if self.seen.len() == self.window {
-            self.seen.pop_front();
-        }
-        self.seen.push_back(Seen {
-            index,
-            hash,
-            image: image.clone(),
-        });
+        self.run = 0;
+        self.window.push(index, hash, image);
         Ok(Decision::Process)
+    }
+
+    /// Forgets every frame: the next one is processed, and none after it is the same as one before.
+    pub fn clear(&mut self) {
+        self.window.clear();
+        self.run = 0;
     }
 
     /// The oldest frame that a later one may still be the same as.
     #[must_use]
     pub fn oldest(&self) -> Option<FrameIndex> {
-        self.seen.front().map(|seen| seen.index)
+        self.window.oldest()
     }
-}
-
-/// XXH3-128 of the pixels, their size and their layout. Frames of this crate are tightly packed, so there is no
-/// padding that could differ.
-///
-/// # Errors
-/// [`FrameError::OnDevice`].
-pub fn frame_hash(image: &Image) -> Result<u128, FrameError> {
-    let mut hasher = Xxh3::new();
-    let desc = image.desc();
-    hasher.update(&desc.size.width.to_le_bytes());
-    hasher.update(&desc.size.height.to_le_bytes());
-    match desc.layout {
-        Layout::Pixels(format) => hasher.update(&[format.bits, u8::from(format.alpha), format.model as u8]),
-        Layout::Tensor { .. } => hasher.update(desc.layout.to_string().as_bytes()),
-    }
-    hasher.update(image.host_buffer()?.bytes());
-    Ok(hasher.digest128())
 }
 
 #[cfg(test)]
 mod tests {
-    use kinora_frame::{ColorSpec, ImageDesc, PixelFormat, Size};
+    use kinora_frame::{ColorSpec, ImageDesc, Layout, PixelFormat, Size};
 
     use super::*;
 
@@ -164,6 +159,25 @@ mod tests {
             Decision::Process
         );
         assert_eq!(dedupe.decide(4, &base).unwrap(), Decision::SameAs(0));
+    }
+
+    #[test]
+    fn a_cleared_test_remembers_nothing() {
+        for mode in [DedupeMode::Exact, DedupeMode::Near(NearLimits::default())] {
+            let mut dedupe = Dedupe::new(mode, DedupeWindow { frames: 8 });
+            let frame = image(Size::new(3, 3), PixelFormat::GRAY8, 5);
+            assert_eq!(dedupe.decide(0, &frame).unwrap(), Decision::Process);
+            assert_eq!(
+                (dedupe.decide(1, &frame).unwrap(), dedupe.oldest()),
+                (Decision::SameAs(0), Some(0))
+            );
+            dedupe.clear();
+            assert_eq!(dedupe.oldest(), None);
+            assert_eq!(
+                (dedupe.decide(2, &frame).unwrap(), dedupe.oldest()),
+                (Decision::Process, Some(2))
+            );
+        }
     }
 
     #[test]
