@@ -12,8 +12,10 @@ class Soak(unittest.TestCase):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             self.assertEqual(soak.processes_of(folder), [])
-            line = [sys.executable, "-c", "input()", str(folder / "out.mkv")]
-            with subprocess.Popen(line, stdin=subprocess.PIPE) as left:
+            line = [sys.executable, "-c", "print(flush=True); input()", str(folder / "out.mkv")]
+            with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as left:
+                # Its command line can be read once it runs.
+                left.stdout.readline()
                 self.assertEqual([found.split(":")[0] for found in soak.processes_of(folder)], [str(left.pid)])
                 left.communicate(b"\n")
             self.assertEqual(soak.processes_of(folder), [])
