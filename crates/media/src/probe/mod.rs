@@ -315,8 +315,9 @@ fn refine(facts: &mut VideoFacts, line: &StreamLine, frame: Option<&FirstFrame>)
                 .iter()
                 .find_map(|field| field.split_once("[SAR ").map(|(_, text)| text))
         })
-        .and_then(|text| text.split_whitespace().next()?.parse().ok());
-    facts.sample_aspect = aspect.and_then(|sar: Rational| if turned { sar.inverse() } else { Some(sar) });
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .filter(|aspect: &Rational| aspect.num() > 0);
+    facts.sample_aspect = aspect.and_then(|sar| if turned { sar.inverse() } else { Some(sar) });
     facts.field_order = words
         .iter()
         .find_map(|word| match word.as_str() {
