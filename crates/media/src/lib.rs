@@ -15,6 +15,7 @@ pub mod nut;
 mod probe;
 mod sequence;
 mod verify;
+mod webp;
 
 pub use animation::is_animation;
 pub use child::Stop;
