@@ -9,7 +9,7 @@ mod lower;
 mod param;
 mod plan;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use bin::BinReader;
@@ -120,9 +120,9 @@ fn input_channels(path: &Path, layers: &[Layer], planned: &HashMap<String, Weigh
     if stated > 0 {
         return Ok(stated);
     }
-    let mut same: Vec<&str> = input.outputs.iter().map(String::as_str).collect();
+    let mut same: HashSet<&str> = input.outputs.iter().map(String::as_str).collect();
     for (i, layer) in layers.iter().enumerate() {
-        if !layer.inputs.iter().any(|b| same.contains(&b.as_str())) {
+        if !layer.inputs.iter().any(|b| same.contains(b.as_str())) {
             continue;
         }
         match layer.kind.as_str() {
@@ -152,7 +152,20 @@ fn build(
     let mut builder = NetBuilder::new(&name);
     let mut values: HashMap<&str, Value> = HashMap::new();
     let mut read: HashMap<&str, bool> = HashMap::new();
-    let mut inputs = 0usize;
+    let wanted = |blob: &str| input.is_none_or(|name| name == blob);
+    // Before the first is made: the channels of each are looked for in all layers.
+    let inputs = layers.iter().filter(|layer| layer.kind == "Input");
+    let inputs = inputs
+        .flat_map(|layer| &layer.outputs)
+        .filter(|blob| wanted(blob))
+        .count();
+    if inputs != 1 {
+        return Err(ModelError::NotImageToImage {
+            path: path.into(),
+            expected: input.map_or_else(|| "one input".to_owned(), |name| format!("an input blob `{name}`")),
+            found: format!("{inputs} inputs"),
+        });
+    }
     for (i, layer) in layers.iter().enumerate() {
         // Blobs were checked to be made before they are read.
         let operands: Vec<Value> = layer
@@ -165,18 +178,14 @@ fn build(
         }
         match layer.kind.as_str() {
             "Input" => {
-                let channels = input_channels(path, layers, weights, layer)?;
-                let shape = [
-                    Dim::symbol("batch"),
-                    channels.into(),
-                    Dim::symbol("height"),
-                    Dim::symbol("width"),
-                ];
-                for blob in &layer.outputs {
-                    if input.is_some_and(|name| name != blob) {
-                        continue;
-                    }
-                    inputs += 1;
+                for blob in layer.outputs.iter().filter(|blob| wanted(blob)) {
+                    let channels = input_channels(path, layers, weights, layer)?;
+                    let shape = [
+                        Dim::symbol("batch"),
+                        channels.into(),
+                        Dim::symbol("height"),
+                        Dim::symbol("width"),
+                    ];
                     values.insert(blob, builder.input(blob, DType::F32, &shape)?);
                 }
             }
@@ -206,13 +215,6 @@ fn build(
                 values.insert(blob, lowering.lower()?);
             }
         }
-    }
-    if inputs != 1 {
-        return Err(ModelError::NotImageToImage {
-            path: path.into(),
-            expected: input.map_or_else(|| "one input".to_owned(), |name| format!("an input blob `{name}`")),
-            found: format!("{inputs} inputs"),
-        });
     }
     let ends: Vec<&str> = layers
         .iter()
