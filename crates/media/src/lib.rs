@@ -9,6 +9,8 @@ mod decode;
 mod encode;
 mod error;
 pub mod ffmpeg;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod images;
 mod index;
 pub mod nut;

@@ -62,18 +62,14 @@ pub fn open(path: &Path) -> Result<OnnxModel> {
     }
     let bytes: Arc<[u8]> = std::fs::read(path).map_err(ModelError::unreadable(path))?.into();
     let real = path.canonicalize().map_err(ModelError::unreadable(path))?;
-    let mut reader = Reader {
-        path,
-        real: &real,
-        scan: Scan::default(),
-    };
-    let (inputs, outputs, opset) = reader.model(&bytes)?;
+    let (head, scan) = check(path, &real, &bytes)?;
+    let Head { inputs, outputs, opset } = head;
     let Scan {
         nodes,
         files,
         weights_bytes,
         ..
-    } = reader.scan;
+    } = scan;
     let mut hashes = Vec::new();
     for file in &files {
         hashes.extend(WeightFile::open(file)?.hash().to_le_bytes());
@@ -108,9 +104,28 @@ pub fn open(path: &Path) -> Result<OnnxModel> {
     })
 }
 
+/// What a model says of itself.
+pub(crate) struct Head {
+    pub(crate) inputs: Vec<TensorInfo>,
+    pub(crate) outputs: Vec<TensorInfo>,
+    opset: i64,
+}
+
+/// Checks the bytes of a model whose canonical path is `real`.
+pub(crate) fn check(path: &Path, real: &Path, bytes: &[u8]) -> Result<(Head, Scan)> {
+    let mut reader = Reader {
+        path,
+        real,
+        scan: Scan::default(),
+    };
+    let head = reader.model(bytes)?;
+    Ok((head, reader.scan))
+}
+
+/// What was met on the way.
 #[derive(Default)]
-struct Scan {
-    nodes: usize,
+pub(crate) struct Scan {
+    pub(crate) nodes: usize,
     tensors: usize,
     files: Vec<std::path::PathBuf>,
     weights_bytes: u64,
@@ -140,7 +155,7 @@ impl Reader<'_> {
         fields.next_field().map_err(|why| self.bad(why))
     }
 
-    fn model(&mut self, bytes: &[u8]) -> Result<(Vec<TensorInfo>, Vec<TensorInfo>, i64)> {
+    fn model(&mut self, bytes: &[u8]) -> Result<Head> {
         let (mut graph, mut functions, mut opset) = (None, Vec::new(), 0);
         let mut fields = self.fields(bytes);
         while let Some(field) = self.next(&mut fields)? {
@@ -180,7 +195,7 @@ impl Reader<'_> {
             }
         }
         let (inputs, outputs) = self.graph(graph, 0)?;
-        Ok((inputs, outputs, opset))
+        Ok(Head { inputs, outputs, opset })
     }
 
     fn opset(&self, bytes: &[u8]) -> Result<(String, i64)> {

@@ -60,9 +60,8 @@ impl Ffmpeg {
             )
         });
         let whole = whole?;
-        let mut info = media_info(path, &whole);
-        let main = info.video().map(|(stream, _)| stream.index);
-        let (Some(main), Some(frame)) = (main, frame) else {
+        let info = media_info(path, &whole);
+        let (Some(_), Some(frame)) = (info.video(), frame) else {
             return Ok(info);
         };
         let frame = match frame {
@@ -70,15 +69,21 @@ impl Ffmpeg {
             Err(MediaError::InputUnreadable { .. }) => Value::Null,
             Err(error) => return Err(error),
         };
-        if let Some(stream) = info.streams.iter_mut().find(|stream| stream.index == main)
-            && let StreamKind::Video(facts) = &mut stream.kind
-            && frame.is_object()
-        {
-            refine(facts, &whole["streams"][main], &frame);
-            facts.first_pts = first_pts(&frame).map(|ticks| Timestamp::new(ticks, stream.time_base));
-        }
-        Ok(info)
+        Ok(with_first_frame(info, &whole, &frame))
     }
+}
+
+/// Adds to the main stream what its first frame says.
+pub(crate) fn with_first_frame(mut info: MediaInfo, whole: &Value, frame: &Value) -> MediaInfo {
+    let main = info.video().map(|(stream, _)| stream.index);
+    if let Some(stream) = info.streams.iter_mut().find(|stream| Some(stream.index) == main)
+        && let StreamKind::Video(facts) = &mut stream.kind
+        && frame.is_object()
+    {
+        refine(facts, &whole["streams"][stream.index], frame);
+        facts.first_pts = first_pts(frame).map(|ticks| Timestamp::new(ticks, stream.time_base));
+    }
+    info
 }
 
 fn ask(ffprobe: &Path, path: &Path, what: &[&str], stop: &Stop) -> Result<Value, MediaError> {
@@ -99,7 +104,7 @@ fn ask(ffprobe: &Path, path: &Path, what: &[&str], stop: &Stop) -> Result<Value,
     Ok(json)
 }
 
-fn media_info(path: &Path, json: &Value) -> MediaInfo {
+pub(crate) fn media_info(path: &Path, json: &Value) -> MediaInfo {
     let format = &json["format"];
     let time = |key: &str| format[key].as_str().and_then(micros);
     MediaInfo {

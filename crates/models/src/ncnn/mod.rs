@@ -31,21 +31,49 @@ const MAX_PARAM: u64 = 16 << 20;
 /// reads. Every blob that has a name can be tapped under it.
 pub fn load(param: &Path, bin: &Path, input: Option<&str>, output: Option<&str>, cache: &WeightCache) -> Result<Net> {
     let text = read_text(param)?;
-    let layers = param::parse(param, &text)?;
-    check_structure(param, &layers)?;
+    let layers = read_layers(param, &text)?;
     let size = std::fs::metadata(bin).map_err(ModelError::unreadable(bin))?.len();
     // An empty file cannot be mapped, and may be right for a graph without weights.
     let file = if size == 0 { None } else { Some(WeightFile::open(bin)?) };
     let bytes = file.as_ref().map_or(&[][..], |f| f.bytes());
-    let mut reader = BinReader::new(bin, bytes);
-    let mut planned: Vec<Vec<Planned>> = Vec::with_capacity(layers.len());
-    for (i, layer) in layers.iter().enumerate() {
-        // The text decides what is read; what the weights file lacks is an error of that file.
-        planned.push(plan::plan(param, i, layer, &mut reader)?);
-    }
-    reader.finish()?;
+    let planned = plan_weights(param, bin, &layers, bytes)?;
     let weights = store_weights(&text, bytes, &planned, cache)?;
     build(param, &layers, &weights, input, output)
+}
+
+/// The layers of a graph text, each of a known type.
+pub(crate) fn read_layers(path: &Path, text: &[u8]) -> Result<Vec<Layer>> {
+    let layers = param::parse(path, text)?;
+    check_structure(path, &layers)?;
+    Ok(layers)
+}
+
+/// Where the weights of the layers lie in a weights file.
+fn plan_weights(param: &Path, bin: &Path, layers: &[Layer], bytes: &[u8]) -> Result<Vec<Planned>> {
+    let mut reader = BinReader::new(bin, bytes);
+    let mut planned = Vec::new();
+    for (i, layer) in layers.iter().enumerate() {
+        // The text decides what is read; what the weights file lacks is an error of that file.
+        planned.extend(plan::plan(param, i, layer, &mut reader)?);
+    }
+    reader.finish()?;
+    Ok(planned)
+}
+
+/// As [`load`], from memory and into memory.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn from_memory(text: &[u8], bytes: &[u8]) -> Result<Net> {
+    let path = Path::new("x");
+    let layers = read_layers(path, text)?;
+    let planned = plan_weights(path, path, &layers, bytes)?;
+    let weights = planned
+        .iter()
+        .map(|p| {
+            let weight = Weight::inline(&p.name, &p.shape, p.values(bytes).into_owned())?;
+            Ok((p.name.clone(), weight))
+        })
+        .collect::<Result<_>>()?;
+    build(path, &layers, &weights, None, None)
 }
 
 fn read_text(path: &Path) -> Result<Vec<u8>> {
@@ -87,13 +115,7 @@ fn check_structure(path: &Path, layers: &[Layer]) -> Result<()> {
     Ok(())
 }
 
-fn store_weights(
-    text: &[u8],
-    bytes: &[u8],
-    planned: &[Vec<Planned>],
-    cache: &WeightCache,
-) -> Result<HashMap<String, Weight>> {
-    let all: Vec<&Planned> = planned.iter().flatten().collect();
+fn store_weights(text: &[u8], bytes: &[u8], all: &[Planned], cache: &WeightCache) -> Result<HashMap<String, Weight>> {
     if all.is_empty() {
         return Ok(HashMap::new());
     }
