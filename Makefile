@@ -48,12 +48,14 @@ goldens: ## recorded reference cases; KINORA_GOLDENS (folders) and KINORA_GOLDEN
 
 lint: setup ## format, clippy, licences and advisories, forbidden words
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets $(CARGO_CI) -- -D warnings
 	bash scripts/check_dependencies.sh
 	bash scripts/check_tree.sh
 
 fmt: ## format the Rust code
 	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 docs: ## the API documentation, into target/doc
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $(CARGO_CI)
@@ -76,9 +78,10 @@ bench-gpu: ## the figures that need a GPU
 soak: setup ## ten minutes of jobs, some of them stopped or killed (SOAK_SECONDS=600)
 	python3 scripts/soak.py $(or $(SOAK_SECONDS),600)
 
-fuzz: ## fuzz targets
-	@echo 'fuzz: there is no fuzz target in the tree yet (docs/STATUS.md)' >&2; exit 1
+fuzz: setup ## made-up input for every reader of foreign bytes, FUZZ_SECONDS=30 each, or for those of FUZZ="nut onnx"
+	@python3 scripts/fetch_tools.py cargo-fuzz
+	@python3 scripts/fuzz.py --seconds $(or $(FUZZ_SECONDS),30) $(FUZZ)
 
 clean: ## remove what was built and made here; fetched models and tools stay in .cache
 	cargo clean
-	rm -rf out
+	rm -rf out fuzz/target fuzz/seeds

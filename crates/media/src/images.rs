@@ -51,10 +51,10 @@ impl StillFormat {
     #[must_use]
     pub fn sniff(path: &Path) -> Option<Self> {
         let mut head = Vec::with_capacity(64);
-        File::open(path).ok()?.take(64).read_to_end(&mut head).ok()?;
+        let mut file = BufReader::new(File::open(path).ok()?);
+        Read::take(&mut file, 64).read_to_end(&mut head).ok()?;
         match image::guess_format(&head).ok()? {
-            // An animation control chunk stands before the first picture.
-            ImageFormat::Png => (!head.windows(4).any(|word| word == b"acTL")).then_some(Self::Png),
+            ImageFormat::Png => (!crate::animation::is_apng(&mut file).unwrap_or(false)).then_some(Self::Png),
             ImageFormat::Jpeg => Some(Self::Jpeg),
             ImageFormat::WebP => {
                 let animated = head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0);
@@ -136,6 +136,10 @@ pub fn read_still(path: &Path, pool: &Pool, max_pixels: u64) -> Result<Still, Me
             size,
             limit: max_pixels,
         });
+    }
+    if crate::animation::is_webp(path) {
+        let file = File::open(path).map_err(|source| MediaError::io("opening", path, source))?;
+        crate::animation::check_sizes(path, &mut BufReader::new(file), size)?;
     }
     match decoder.original_color_type() {
         ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16 => return Err(unsupported(path, "a CMYK picture")),

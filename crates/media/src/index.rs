@@ -214,7 +214,7 @@ impl Ffmpeg {
 
 /// Packets as they come, in decoding order.
 #[derive(Debug, Default)]
-struct Packets {
+pub(crate) struct Packets {
     base: Option<Rational>,
     /// pts, duration; shown ones only.
     shown: Vec<(i64, i64)>,
@@ -227,7 +227,7 @@ struct Packets {
 
 impl Packets {
     /// One line of `framecrc`: `0, dts, pts, duration, size, checksum[, F=0x0][, S=...]`.
-    fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         if let Some(base) = line.strip_prefix("#tb 0: ") {
             self.base = base.trim().parse().ok().filter(|base: &Rational| base.num() > 0);
             return;
@@ -259,7 +259,7 @@ impl Packets {
         }
     }
 
-    fn index(mut self) -> Option<PacketIndex> {
+    pub(crate) fn index(mut self) -> Option<PacketIndex> {
         let base = self.base?;
         if self.shown.is_empty() && self.without_time == 0 {
             return None;

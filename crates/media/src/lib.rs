@@ -9,12 +9,15 @@ mod decode;
 mod encode;
 mod error;
 pub mod ffmpeg;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod images;
 mod index;
 pub mod nut;
 mod probe;
 mod sequence;
 mod verify;
+mod webp;
 
 pub use animation::is_animation;
 pub use child::Stop;

@@ -1,6 +1,8 @@
 //! Model files: importers, the catalogue, the folders people have.
 
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod image_model;
 pub mod ncnn;
 pub mod onnx_file;

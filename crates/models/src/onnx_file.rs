@@ -4,6 +4,7 @@
 mod external;
 mod wire;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,14 @@ const MAX_BYTES: u64 = (1 << 31) - 1;
 const MAX_NODES: usize = 200_000;
 /// Most weights.
 const MAX_TENSORS: usize = 200_000;
+/// Most inputs and outputs: older exporters list every weight among the inputs.
+const MAX_VALUES: usize = MAX_TENSORS + 10_000;
+/// Most functions of a model's own.
+const MAX_FUNCTIONS: usize = 10_000;
+/// Most sides of a tensor.
+const MAX_SIDES: usize = 16;
+/// Most entries that say where a weight lies.
+const MAX_ENTRIES: usize = 64;
 /// Deepest nesting of graphs in attributes.
 const MAX_DEPTH: usize = 8;
 /// Domains of operators that every build of the runtime has.
@@ -53,18 +62,14 @@ pub fn open(path: &Path) -> Result<OnnxModel> {
     }
     let bytes: Arc<[u8]> = std::fs::read(path).map_err(ModelError::unreadable(path))?.into();
     let real = path.canonicalize().map_err(ModelError::unreadable(path))?;
-    let mut reader = Reader {
-        path,
-        real: &real,
-        scan: Scan::default(),
-    };
-    let (inputs, outputs, opset) = reader.model(&bytes)?;
+    let (head, scan) = check(path, &real, &bytes)?;
+    let Head { inputs, outputs, opset } = head;
     let Scan {
         nodes,
         files,
         weights_bytes,
         ..
-    } = reader.scan;
+    } = scan;
     let mut hashes = Vec::new();
     for file in &files {
         hashes.extend(WeightFile::open(file)?.hash().to_le_bytes());
@@ -99,14 +104,33 @@ pub fn open(path: &Path) -> Result<OnnxModel> {
     })
 }
 
+/// What a model says of itself.
+pub(crate) struct Head {
+    pub(crate) inputs: Vec<TensorInfo>,
+    pub(crate) outputs: Vec<TensorInfo>,
+    opset: i64,
+}
+
+/// Checks the bytes of a model whose canonical path is `real`.
+pub(crate) fn check(path: &Path, real: &Path, bytes: &[u8]) -> Result<(Head, Scan)> {
+    let mut reader = Reader {
+        path,
+        real,
+        scan: Scan::default(),
+    };
+    let head = reader.model(bytes)?;
+    Ok((head, reader.scan))
+}
+
+/// What was met on the way.
 #[derive(Default)]
-struct Scan {
-    nodes: usize,
+pub(crate) struct Scan {
+    pub(crate) nodes: usize,
     tensors: usize,
     files: Vec<std::path::PathBuf>,
     weights_bytes: u64,
     /// Domains of the model's own functions.
-    functions: Vec<String>,
+    functions: HashSet<String>,
 }
 
 struct Reader<'a> {
@@ -131,7 +155,7 @@ impl Reader<'_> {
         fields.next_field().map_err(|why| self.bad(why))
     }
 
-    fn model(&mut self, bytes: &[u8]) -> Result<(Vec<TensorInfo>, Vec<TensorInfo>, i64)> {
+    fn model(&mut self, bytes: &[u8]) -> Result<Head> {
         let (mut graph, mut functions, mut training, mut opset) = (None, Vec::new(), Vec::new(), 0);
         let mut fields = self.fields(bytes);
         while let Some(field) = self.next(&mut fields)? {
@@ -145,6 +169,9 @@ impl Reader<'_> {
                     }
                 }
                 (20, Wire::Bytes(b)) => training.push(b),
+                (25, Wire::Bytes(_)) if functions.len() == MAX_FUNCTIONS => {
+                    return Err(self.bad(format!("it has more than {MAX_FUNCTIONS} functions")));
+                }
                 (25, Wire::Bytes(b)) => functions.push(b),
                 _ => {}
             }
@@ -158,7 +185,7 @@ impl Reader<'_> {
                     domain = self.text(b)?;
                 }
             }
-            self.scan.functions.push(domain);
+            self.scan.functions.insert(domain);
         }
         for function in functions {
             let mut fields = self.fields(function);
@@ -180,7 +207,7 @@ impl Reader<'_> {
             }
         }
         let (inputs, outputs) = self.graph(graph, 0)?;
-        Ok((inputs, outputs, opset))
+        Ok(Head { inputs, outputs, opset })
     }
 
     fn opset(&self, bytes: &[u8]) -> Result<(String, i64)> {
@@ -208,7 +235,7 @@ impl Reader<'_> {
         if depth > MAX_DEPTH {
             return Err(self.bad(format!("graphs are nested deeper than {MAX_DEPTH}")));
         }
-        let (mut inputs, mut outputs, mut weights) = (Vec::new(), Vec::new(), std::collections::HashSet::new());
+        let (mut inputs, mut outputs, mut weights) = (Vec::new(), Vec::new(), HashSet::new());
         let mut fields = self.fields(bytes);
         while let Some(field) = self.next(&mut fields)? {
             let Wire::Bytes(b) = field.wire else { continue };
@@ -218,6 +245,9 @@ impl Reader<'_> {
                     weights.insert(self.tensor(b)?);
                 }
                 // Types of a subgraph's own inputs and outputs follow from the model's.
+                11 | 12 if inputs.len() + outputs.len() == MAX_VALUES => {
+                    return Err(self.bad(format!("it has more than {MAX_VALUES} inputs and outputs")));
+                }
                 11 if depth == 0 => inputs.push(b),
                 12 if depth == 0 => outputs.push(b),
                 15 => return Err(self.bad("sparse weights are not supported")),
@@ -298,9 +328,15 @@ impl Reader<'_> {
                 (14, Wire::Varint(n)) => is_external = n == 1,
                 _ => {}
             }
-        }
-        if dims.len() > 16 {
-            return Err(self.bad(format!("weight `{name}` has {} sides", dims.len())));
+            // Here, not after the last field: a file of nothing else would be eight times as large in memory.
+            if dims.len() > MAX_SIDES {
+                return Err(self.bad(format!("a weight has more than {MAX_SIDES} sides")));
+            }
+            if external.len() > MAX_ENTRIES {
+                return Err(self.bad(format!(
+                    "a weight says in more than {MAX_ENTRIES} entries where it lies"
+                )));
+            }
         }
         let count = dims
             .iter()
@@ -314,7 +350,7 @@ impl Reader<'_> {
             if !self.scan.files.contains(&span.file) {
                 self.scan.files.push(span.file);
             }
-            self.scan.weights_bytes += span.length;
+            self.scan.weights_bytes = self.scan.weights_bytes.saturating_add(span.length);
             return Ok(name);
         }
         match (raw, bytes) {
@@ -420,8 +456,8 @@ impl Reader<'_> {
                 }
             }
             shape.push(dim);
-            if shape.len() > 16 {
-                return Err(self.bad("an input or output has more than 16 sides"));
+            if shape.len() > MAX_SIDES {
+                return Err(self.bad(format!("an input or output has more than {MAX_SIDES} sides")));
             }
         }
         Ok(shape)

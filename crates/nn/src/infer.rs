@@ -385,7 +385,10 @@ impl Rule<'_> {
         };
         let length = match (start >= 0, end > 0) {
             // From the front to the back: what is left depends on the side.
-            (true, false) => side.affine(1, end - start).ok_or_else(bad)?,
+            (true, false) => end
+                .checked_sub(start)
+                .and_then(|less| side.affine(1, less))
+                .ok_or_else(bad)?,
             (true, true) | (false, false) if end > start => match side.known() {
                 Some(n) if end.unsigned_abs().max(start.unsigned_abs()) > n as u64 => return Err(bad()),
                 _ => Dim::Known((end - start) as usize),

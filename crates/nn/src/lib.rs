@@ -9,6 +9,8 @@ mod builder;
 mod dim;
 mod error;
 mod executable;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod infer;
 mod lower;
 mod net;

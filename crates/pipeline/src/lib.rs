@@ -9,6 +9,8 @@ mod context;
 mod descriptor;
 mod error;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod meter;
 mod names;
 mod params;

@@ -1,8 +1,11 @@
 /// The candidate nearest to `name`, if it is at most two edits away: for "did you mean".
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let length = name.chars().count();
     candidates
         .into_iter()
+        // Each edit changes the length by one at most; a name of megabytes needs no table to be far away.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= 2)
         .map(|candidate| (edit_distance(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.chars().count())
         .min()
@@ -49,5 +52,13 @@ mod tests {
         assert_eq!(nearest("strenght", names).as_deref(), Some("strength"));
         assert_eq!(nearest("guidance", names), None);
         assert_eq!(nearest("xy", ["ab"]), None);
+    }
+
+    #[test]
+    fn a_name_of_megabytes_is_far_from_all_without_a_table() {
+        // A table of its edits would be larger than the memory of any machine.
+        let long = "scale".repeat(1 << 22);
+        let candidate = "x".repeat(1 << 22);
+        assert_eq!(nearest(&long, ["scale", "seed", &candidate]), None);
     }
 }

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const TAIL: usize = 24;
 
 /// A record as a line, its end included.
-pub(super) fn write<T: Serialize>(record: &T) -> Result<Vec<u8>, serde_json::Error> {
+pub(crate) fn write<T: Serialize>(record: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut object = serde_json::Map::new();
     object.insert("v".to_owned(), 1.into());
     if let Json::Object(fields) = serde_json::to_value(record)? {
@@ -21,27 +21,29 @@ pub(super) fn write<T: Serialize>(record: &T) -> Result<Vec<u8>, serde_json::Err
 }
 
 /// A record of a line without its end; `None` for a line that is torn, changed or of another kind.
-pub(super) fn read<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
+pub(crate) fn read<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(line).ok()?;
     let (open, tail) = text.split_at_checked(text.len().checked_sub(TAIL)?)?;
     let sum = tail.strip_prefix(",\"c\":\"")?.strip_suffix("\"}")?;
     let whole = format!("{open}}}");
-    if u64::from_str_radix(sum, 16).ok()? != xxh3_64(whole.as_bytes()) {
+    let sum = u64::from_str_radix(sum, 16).ok()?;
+    // A fuzzer cannot make sums, so to it every one is right.
+    if !cfg!(fuzzing) && sum != xxh3_64(whole.as_bytes()) {
         return None;
     }
     serde_json::from_str(&whole).ok()
 }
 
 /// What a manifest file holds.
-pub(super) struct Lines<T> {
-    pub(super) records: Vec<T>,
+pub(crate) struct Lines<T> {
+    pub(crate) records: Vec<T>,
     /// Bytes of the lines that are whole; what follows is a torn last line.
-    pub(super) whole: u64,
+    pub(crate) whole: u64,
     /// Number of a bad line that others follow, from 1: not torn but damaged.
-    pub(super) damaged: Option<usize>,
+    pub(crate) damaged: Option<usize>,
 }
 
-pub(super) fn read_all<T: DeserializeOwned>(bytes: &[u8]) -> Lines<T> {
+pub(crate) fn read_all<T: DeserializeOwned>(bytes: &[u8]) -> Lines<T> {
     let mut lines = Lines {
         records: Vec::new(),
         whole: 0,

@@ -8,7 +8,7 @@ mod cuts;
 mod folder;
 mod identity;
 mod job;
-mod line;
+pub(crate) mod line;
 mod lock;
 mod piece;
 mod publish;

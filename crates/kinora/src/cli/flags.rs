@@ -269,6 +269,7 @@ impl FromStr for Moment {
             return ms
                 .parse::<i64>()
                 .ok()
+                .filter(|ms| *ms >= 0)
                 .and_then(|ms| ms.checked_mul(1000))
                 .map(Self::Micros)
                 .ok_or_else(bad);
@@ -436,7 +437,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Moment>().unwrap(), expected, "{text}");
         }
-        for bad in ["", "s", "1:2:3:4", "1.5:30", "-5", "x", "99999999999999999999s", "1e3"] {
+        for bad in [
+            "",
+            "s",
+            "1:2:3:4",
+            "1.5:30",
+            "-5",
+            "-5ms",
+            "x",
+            "99999999999999999999s",
+            "1e3",
+        ] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
         }
     }

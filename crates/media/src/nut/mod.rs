@@ -45,6 +45,11 @@ fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
     crc
 }
 
+/// True when `checksum` is that of `bytes`. A fuzzer cannot make checksums, so to it every one is right.
+fn sums_up(bytes: &[u8], checksum: [u8; 4]) -> bool {
+    cfg!(fuzzing) || crc32(0, bytes) == u32::from_be_bytes(checksum)
+}
+
 #[cfg(test)]
 mod tests {
     use super::crc32;

@@ -4,8 +4,9 @@ use kinora_frame::{Rational, Size, Timestamp};
 
 use super::{
     FILE_ID, FLAG_CHECKSUM, FLAG_CODED, FLAG_CODED_PTS, FLAG_HEADER_IDX, FLAG_INVALID, FLAG_KEY, FLAG_MATCH_TIME,
-    FLAG_RESERVED, FLAG_SIZE_MSB, FLAG_SM_DATA, FLAG_STREAM_ID, INDEX, INFO, MAIN, STREAM, SYNCPOINT, crc32,
+    FLAG_RESERVED, FLAG_SIZE_MSB, FLAG_SM_DATA, FLAG_STREAM_ID, INDEX, INFO, MAIN, STREAM, SYNCPOINT,
     fields::{Fields, signed, varint},
+    sums_up,
 };
 use crate::MediaError;
 
@@ -265,7 +266,7 @@ impl<R: Read> NutReader<R> {
         if length > 4096 {
             let mut checksum = [0; 4];
             self.fill(&mut checksum)?;
-            if crc32(0, &head) != u32::from_be_bytes(checksum) {
+            if !sums_up(&head, checksum) {
                 return Err(self.bad("a packet header with a right checksum", format!("{startcode:#018x}")));
             }
         }
@@ -285,7 +286,11 @@ impl<R: Read> NutReader<R> {
         let filled = self.fill(&mut packet);
         self.packet = packet;
         filled?;
-        if crc32(0, &self.packet) != 0 {
+        let right = self
+            .packet
+            .split_last_chunk()
+            .is_some_and(|(payload, checksum)| sums_up(payload, *checksum));
+        if !right {
             return Err(self.bad("a packet with a right checksum", format!("{startcode:#018x}")));
         }
         let payload = self.packet.len() - 4;
@@ -504,7 +509,7 @@ impl<R: Read> NutReader<R> {
         if flags & FLAG_CHECKSUM != 0 {
             let mut checksum = [0; 4];
             self.fill(&mut checksum)?;
-            if crc32(0, &head) != u32::from_be_bytes(checksum) {
+            if !sums_up(&head, checksum) {
                 return Err(self.bad("a frame header with a right checksum", "another"));
             }
         }

@@ -60,9 +60,8 @@ impl Ffmpeg {
             )
         });
         let whole = whole?;
-        let mut info = media_info(path, &whole);
-        let main = info.video().map(|(stream, _)| stream.index);
-        let (Some(main), Some(frame)) = (main, frame) else {
+        let info = media_info(path, &whole);
+        let (Some(_), Some(frame)) = (info.video(), frame) else {
             return Ok(info);
         };
         let frame = match frame {
@@ -70,15 +69,21 @@ impl Ffmpeg {
             Err(MediaError::InputUnreadable { .. }) => Value::Null,
             Err(error) => return Err(error),
         };
-        if let Some(stream) = info.streams.iter_mut().find(|stream| stream.index == main)
-            && let StreamKind::Video(facts) = &mut stream.kind
-            && frame.is_object()
-        {
-            refine(facts, &whole["streams"][main], &frame);
-            facts.first_pts = first_pts(&frame).map(|ticks| Timestamp::new(ticks, stream.time_base));
-        }
-        Ok(info)
+        Ok(with_first_frame(info, &whole, &frame))
     }
+}
+
+/// Adds to the main stream what its first frame says.
+pub(crate) fn with_first_frame(mut info: MediaInfo, whole: &Value, frame: &Value) -> MediaInfo {
+    let main = info.video().map(|(stream, _)| stream.index);
+    if let Some(stream) = info.streams.iter_mut().find(|stream| Some(stream.index) == main)
+        && let StreamKind::Video(facts) = &mut stream.kind
+        && frame.is_object()
+    {
+        refine(facts, &whole["streams"][stream.index], frame);
+        facts.first_pts = first_pts(frame).map(|ticks| Timestamp::new(ticks, stream.time_base));
+    }
+    info
 }
 
 fn ask(ffprobe: &Path, path: &Path, what: &[&str], stop: &Stop) -> Result<Value, MediaError> {
@@ -99,13 +104,13 @@ fn ask(ffprobe: &Path, path: &Path, what: &[&str], stop: &Stop) -> Result<Value,
     Ok(json)
 }
 
-fn media_info(path: &Path, json: &Value) -> MediaInfo {
+pub(crate) fn media_info(path: &Path, json: &Value) -> MediaInfo {
     let format = &json["format"];
     let time = |key: &str| format[key].as_str().and_then(micros);
     MediaInfo {
         path: path.to_path_buf(),
         container: text(format, "format_name").unwrap_or_default(),
-        duration: time("duration").map(|micros| Timestamp::new((micros + 5000) / 10_000, base(100))),
+        duration: time("duration").map(|micros| Timestamp::new(micros.saturating_add(5000) / 10_000, base(100))),
         start: time("start_time").map(|micros| Timestamp::new(micros, base(1_000_000))),
         streams: list(&json["streams"]).filter_map(stream).collect(),
         chapters: list(&json["chapters"]).filter_map(chapter).collect(),
@@ -132,7 +137,7 @@ fn tags(value: &Value) -> Vec<(String, String)> {
 }
 
 fn chapter(value: &Value) -> Option<Chapter> {
-    let base: Rational = value["time_base"].as_str()?.parse().ok()?;
+    let base = ratio(value, "time_base")?;
     Some(Chapter {
         start: Timestamp::new(value["start"].as_i64()?, base),
         end: Timestamp::new(value["end"].as_i64()?, base),
@@ -293,4 +298,28 @@ fn mastering(data: &Value) -> Option<MasteringDisplay> {
         min_luminance: read("min_luminance")?,
         max_luminance: read("max_luminance")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chapter_in_ticks_of_no_length_is_none() {
+        let chapter = |base: &str| serde_json::json!({"time_base": base, "start": 0, "end": 9});
+        let json = serde_json::json!({"chapters": [chapter("0/1"), chapter("-1/25"), chapter("1/25")]});
+        let chapters = media_info(Path::new("x"), &json).chapters;
+        assert_eq!(
+            chapters.iter().map(|chapter| chapter.end.seconds()).collect::<Vec<_>>(),
+            [0.36]
+        );
+    }
+
+    #[test]
+    fn an_absurd_duration_is_taken_as_it_stands() {
+        let json = serde_json::json!({"format": {"duration": "9223372036854.775807", "start_time": "-0.5"}});
+        let info = media_info(Path::new("x"), &json);
+        assert_eq!(info.duration.unwrap().ticks, i64::MAX / 10_000);
+        assert_eq!(info.start.unwrap().ticks, -500_000);
+    }
 }

@@ -5,30 +5,30 @@ use kinora_frame::{ContentLight, MasteringDisplay, Rational};
 
 /// The words of one `Stream #0:` line and what is indented under it.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct StreamLine {
-    pub(super) index: usize,
-    pub(super) language: Option<String>,
+pub(crate) struct StreamLine {
+    pub(crate) index: usize,
+    pub(crate) language: Option<String>,
     /// `Video`, `Audio`, `Subtitle`, `Data`, `Attachment`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// Comma-separated fields after the kind.
-    pub(super) fields: Vec<String>,
-    pub(super) dispositions: Vec<String>,
-    pub(super) tags: Vec<(String, String)>,
+    pub(crate) fields: Vec<String>,
+    pub(crate) dispositions: Vec<String>,
+    pub(crate) tags: Vec<(String, String)>,
     /// Counter-clockwise degrees of the display matrix.
-    pub(super) rotation: Option<f64>,
+    pub(crate) rotation: Option<f64>,
 }
 
 /// What stands under `Input #0`.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct InputLines {
-    pub(super) container: String,
+pub(crate) struct InputLines {
+    pub(crate) container: String,
     /// Hundredths of a second.
-    pub(super) duration: Option<i64>,
+    pub(crate) duration: Option<i64>,
     /// Microseconds.
-    pub(super) start: Option<i64>,
-    pub(super) streams: Vec<StreamLine>,
+    pub(crate) start: Option<i64>,
+    pub(crate) streams: Vec<StreamLine>,
     /// Input stream of each output stream.
-    pub(super) mapping: Vec<usize>,
+    pub(crate) mapping: Vec<usize>,
 }
 
 /// Dispositions as FFmpeg prints them, in brackets.
@@ -53,7 +53,7 @@ const DISPOSITIONS: [&str; 18] = [
     "non-diegetic",
 ];
 
-pub(super) fn input_lines(log: &str) -> InputLines {
+pub(crate) fn input_lines(log: &str) -> InputLines {
     let mut found = InputLines::default();
     let mut inside = false;
     let mut tags = false;
@@ -155,7 +155,7 @@ fn duration_line(rest: &str, found: &mut InputLines) {
 }
 
 /// Reads `-1.023456` as whole microseconds.
-pub(super) fn micros(text: &str) -> Option<i64> {
+pub(crate) fn micros(text: &str) -> Option<i64> {
     let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction: String = fraction.chars().chain("000000".chars()).take(6).collect();
@@ -213,7 +213,7 @@ fn fields(text: &str) -> Vec<String> {
 
 impl StreamLine {
     /// The pixel format with what is in its brackets, and width and height.
-    pub(super) fn picture(&self) -> Option<(String, Vec<String>, u32, u32)> {
+    pub(crate) fn picture(&self) -> Option<(String, Vec<String>, u32, u32)> {
         let at = self.fields.iter().position(|field| dimensions(field).is_some())?;
         let (width, height) = dimensions(self.fields.get(at)?)?;
         let described = self.fields.get(at.checked_sub(1)?)?;
@@ -234,16 +234,16 @@ fn dimensions(field: &str) -> Option<(u32, u32)> {
 
 /// Headers of a `framecrc` output for one stream.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct CrcHeader {
-    pub(super) base: Option<Rational>,
-    pub(super) media_type: String,
-    pub(super) codec: String,
-    pub(super) dimensions: Option<(u32, u32)>,
-    pub(super) sample_rate_hz: u32,
-    pub(super) layout: String,
+pub(crate) struct CrcHeader {
+    pub(crate) base: Option<Rational>,
+    pub(crate) media_type: String,
+    pub(crate) codec: String,
+    pub(crate) dimensions: Option<(u32, u32)>,
+    pub(crate) sample_rate_hz: u32,
+    pub(crate) layout: String,
 }
 
-pub(super) fn crc_headers(text: &str) -> Vec<CrcHeader> {
+pub(crate) fn crc_headers(text: &str) -> Vec<CrcHeader> {
     let mut found: Vec<CrcHeader> = Vec::new();
     for line in text.lines() {
         let Some((key, value)) = line.strip_prefix('#').and_then(|line| line.split_once(": ")) else {
@@ -274,25 +274,25 @@ pub(super) fn crc_headers(text: &str) -> Vec<CrcHeader> {
 
 /// What `showinfo` says of the first frame.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct FirstFrame {
+pub(crate) struct FirstFrame {
     /// Ticks.
-    pub(super) pts: Option<i64>,
-    pub(super) frame_rate: Option<Rational>,
-    pub(super) format: Option<String>,
-    pub(super) sample_aspect: Option<Rational>,
-    pub(super) size: Option<(u32, u32)>,
+    pub(crate) pts: Option<i64>,
+    pub(crate) frame_rate: Option<Rational>,
+    pub(crate) format: Option<String>,
+    pub(crate) sample_aspect: Option<Rational>,
+    pub(crate) size: Option<(u32, u32)>,
     /// `P`, `T` or `B`.
-    pub(super) interlace: Option<char>,
-    pub(super) chroma: Option<String>,
-    pub(super) range: Option<String>,
-    pub(super) matrix: Option<String>,
-    pub(super) primaries: Option<String>,
-    pub(super) transfer: Option<String>,
-    pub(super) mastering: Option<MasteringDisplay>,
-    pub(super) content_light: Option<ContentLight>,
+    pub(crate) interlace: Option<char>,
+    pub(crate) chroma: Option<String>,
+    pub(crate) range: Option<String>,
+    pub(crate) matrix: Option<String>,
+    pub(crate) primaries: Option<String>,
+    pub(crate) transfer: Option<String>,
+    pub(crate) mastering: Option<MasteringDisplay>,
+    pub(crate) content_light: Option<ContentLight>,
 }
 
-pub(super) fn first_frame(log: &str) -> FirstFrame {
+pub(crate) fn first_frame(log: &str) -> FirstFrame {
     let mut found = FirstFrame::default();
     let lines = log
         .lines()

@@ -5,7 +5,7 @@ use kinora_frame::{Rational, Timestamp};
 use super::facts::Chapter;
 
 /// Metadata and chapters of a file.
-pub(super) fn parse(text: &str) -> (Vec<(String, String)>, Vec<Chapter>) {
+pub(crate) fn parse(text: &str) -> (Vec<(String, String)>, Vec<Chapter>) {
     let mut metadata = Vec::new();
     let mut chapters: Vec<(Chapter, Rational)> = Vec::new();
     let mut global = true;

@@ -2,9 +2,9 @@
 
 pub(crate) mod color;
 pub(crate) mod facts;
-mod ffprobe;
-mod human;
-mod metadata;
+pub(crate) mod ffprobe;
+pub(crate) mod human;
+pub(crate) mod metadata;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -65,15 +65,7 @@ impl Ffmpeg {
             return self.probe_json(ffprobe, path, true, stop);
         }
         let (lines, headers) = self.describe(path, stop)?;
-        let mut info = MediaInfo {
-            path: path.to_path_buf(),
-            container: lines.container.clone(),
-            duration: lines.duration.map(|ticks| Timestamp::new(ticks, base(100))),
-            start: lines.start.map(|ticks| Timestamp::new(ticks, base(1_000_000))),
-            streams: streams(&lines, &headers),
-            chapters: Vec::new(),
-            metadata: Vec::new(),
-        };
+        let mut info = described(path, &lines, &headers);
         let main = info
             .video()
             .filter(|(_, facts)| facts.size.pixels() <= crate::MAX_PIXELS)
@@ -83,16 +75,7 @@ impl Ffmpeg {
             .and_then(|(_, alpha, codec)| self.alpha_decoder(*alpha, codec));
         let (frame, text) = self.first_frame(path, main.as_ref().map(|(index, ..)| *index), decoder, stop)?;
         (info.metadata, info.chapters) = metadata::parse(&text);
-        for stream in &mut info.streams {
-            let line = lines.streams.iter().find(|line| line.index == stream.index);
-            let main = main.as_ref().is_some_and(|(index, ..)| *index == stream.index);
-            if let (StreamKind::Video(facts), Some(line)) = (&mut stream.kind, line) {
-                refine(facts, line, main.then_some(&frame));
-                if main {
-                    facts.first_pts = frame.pts.map(|ticks| Timestamp::new(ticks, stream.time_base));
-                }
-            }
-        }
+        with_first_frame(&mut info, &lines, main.map(|(index, ..)| index), &frame);
         Ok(info)
     }
 
@@ -197,6 +180,33 @@ impl Ffmpeg {
 /// 1/`den` seconds.
 fn base(den: i64) -> Rational {
     Rational::from_wide(1, i128::from(den)).unwrap_or(Rational::ONE)
+}
+
+/// What the lines for people say of the container.
+pub(crate) fn described(path: &Path, lines: &InputLines, headers: &[CrcHeader]) -> MediaInfo {
+    MediaInfo {
+        path: path.to_path_buf(),
+        container: lines.container.clone(),
+        duration: lines.duration.map(|ticks| Timestamp::new(ticks, base(100))),
+        start: lines.start.map(|ticks| Timestamp::new(ticks, base(1_000_000))),
+        streams: streams(lines, headers),
+        chapters: Vec::new(),
+        metadata: Vec::new(),
+    }
+}
+
+/// Adds to every video stream what its line says, and to the main one what its first frame says.
+pub(crate) fn with_first_frame(info: &mut MediaInfo, lines: &InputLines, main: Option<usize>, frame: &FirstFrame) {
+    for stream in &mut info.streams {
+        let line = lines.streams.iter().find(|line| line.index == stream.index);
+        let main = main == Some(stream.index);
+        if let (StreamKind::Video(facts), Some(line)) = (&mut stream.kind, line) {
+            refine(facts, line, main.then_some(frame));
+            if main {
+                facts.first_pts = frame.pts.map(|ticks| Timestamp::new(ticks, stream.time_base));
+            }
+        }
+    }
 }
 
 /// The line that says why nothing was found.
@@ -315,8 +325,9 @@ fn refine(facts: &mut VideoFacts, line: &StreamLine, frame: Option<&FirstFrame>)
                 .iter()
                 .find_map(|field| field.split_once("[SAR ").map(|(_, text)| text))
         })
-        .and_then(|text| text.split_whitespace().next()?.parse().ok());
-    facts.sample_aspect = aspect.and_then(|sar: Rational| if turned { sar.inverse() } else { Some(sar) });
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .filter(|aspect: &Rational| aspect.num() > 0);
+    facts.sample_aspect = aspect.and_then(|sar| if turned { sar.inverse() } else { Some(sar) });
     facts.field_order = words
         .iter()
         .find_map(|word| match word.as_str() {

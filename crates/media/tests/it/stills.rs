@@ -58,6 +58,64 @@ fn lossless_pictures_come_back_bit_for_bit_in_every_format_they_take() {
 }
 
 #[test]
+fn a_png_is_animated_by_its_chunks_however_long_a_text_stands_before_them() {
+    let chunk = |kind: &[u8; 4], content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+        [&length[..], kind, content, &[0; 4]].concat()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, chunks: &[Vec<u8>]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat()].concat()).unwrap();
+        path
+    };
+    let (head, data) = (chunk(b"IHDR", &[0; 13]), chunk(b"IDAT", b"acTL"));
+    let (control, text) = (chunk(b"acTL", &[0; 8]), chunk(b"tEXt", &b"acTL".repeat(20_000)));
+    for (name, chunks, animated) in [
+        ("plain.png", vec![head.clone(), data.clone()], false),
+        ("text.png", vec![head.clone(), text.clone(), data.clone()], false),
+        ("moves.png", vec![head.clone(), control.clone(), data.clone()], true),
+        (
+            "both.png",
+            vec![head.clone(), text, control.clone(), data.clone()],
+            true,
+        ),
+        ("late.png", vec![head.clone(), data, control], false),
+        ("cut.png", vec![head], false),
+    ] {
+        let path = file(name, &chunks);
+        assert_eq!(kinora_media::is_animation(&path), animated, "{name}");
+        assert_eq!(
+            StillFormat::sniff(&path),
+            (!animated).then_some(StillFormat::Png),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_webp_whose_picture_is_larger_than_it_says_is_refused() {
+    let chunk = |kind: &[u8; 4], content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap().to_le_bytes();
+        [&kind[..], &length, content].concat()
+    };
+    let file = {
+        // A canvas of 32x24 and, at 16 KB a row, a picture that would take 400 MB.
+        let head = chunk(b"VP8X", &[0, 0, 0, 0, 31, 0, 0, 23, 0, 0]);
+        let picture = chunk(b"VP8 ", &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f]);
+        let content = [&b"WEBP"[..], &head, &picture].concat();
+        chunk(b"RIFF", &content)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.webp");
+    std::fs::write(&path, file).unwrap();
+    let error = read(&path).unwrap_err();
+    assert_eq!(error.code(), "input.unreadable");
+    assert!(error.to_string().contains("another size than it announces"), "{error}");
+    assert!(!kinora_media::is_animation(&path));
+}
+
+#[test]
 fn jpeg_is_near_and_refuses_what_it_cannot_hold() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jpg");

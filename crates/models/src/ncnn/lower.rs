@@ -499,9 +499,8 @@ impl Lowering<'_> {
             if let (Some(have), Some(want)) = (have, want)
                 && (have != want || offsets[0] > 0)
             {
-                x = self
-                    .builder
-                    .slice(x, 1, offsets[0] as i64, (offsets[0] + want) as i64)?;
+                let end = i64::try_from(offsets[0].saturating_add(want)).unwrap_or(i64::MAX);
+                x = self.builder.slice(x, 1, offsets[0] as i64, end)?;
             }
             return Ok(self.builder.crop_like(x, like, [offsets[1], offsets[2]])?);
         }
@@ -513,7 +512,7 @@ impl Lowering<'_> {
             let start = *offset as i64;
             let end = match size {
                 0 | FROM_INPUT => -far,
-                1.. => start + size,
+                1.. => start.saturating_add(size),
                 other => return Err(self.layer.bad(self.path, "a size", other.to_string())),
             };
             if start != 0 || end != 0 {

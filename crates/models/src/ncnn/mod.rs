@@ -9,7 +9,7 @@ mod lower;
 mod param;
 mod plan;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use bin::BinReader;
@@ -31,21 +31,49 @@ const MAX_PARAM: u64 = 16 << 20;
 /// reads. Every blob that has a name can be tapped under it.
 pub fn load(param: &Path, bin: &Path, input: Option<&str>, output: Option<&str>, cache: &WeightCache) -> Result<Net> {
     let text = read_text(param)?;
-    let layers = param::parse(param, &text)?;
-    check_structure(param, &layers)?;
+    let layers = read_layers(param, &text)?;
     let size = std::fs::metadata(bin).map_err(ModelError::unreadable(bin))?.len();
     // An empty file cannot be mapped, and may be right for a graph without weights.
     let file = if size == 0 { None } else { Some(WeightFile::open(bin)?) };
     let bytes = file.as_ref().map_or(&[][..], |f| f.bytes());
-    let mut reader = BinReader::new(bin, bytes);
-    let mut planned: Vec<Vec<Planned>> = Vec::with_capacity(layers.len());
-    for (i, layer) in layers.iter().enumerate() {
-        // The text decides what is read; what the weights file lacks is an error of that file.
-        planned.push(plan::plan(param, i, layer, &mut reader)?);
-    }
-    reader.finish()?;
+    let planned = plan_weights(param, bin, &layers, bytes)?;
     let weights = store_weights(&text, bytes, &planned, cache)?;
     build(param, &layers, &weights, input, output)
+}
+
+/// The layers of a graph text, each of a known type.
+pub(crate) fn read_layers(path: &Path, text: &[u8]) -> Result<Vec<Layer>> {
+    let layers = param::parse(path, text)?;
+    check_structure(path, &layers)?;
+    Ok(layers)
+}
+
+/// Where the weights of the layers lie in a weights file.
+fn plan_weights(param: &Path, bin: &Path, layers: &[Layer], bytes: &[u8]) -> Result<Vec<Planned>> {
+    let mut reader = BinReader::new(bin, bytes);
+    let mut planned = Vec::new();
+    for (i, layer) in layers.iter().enumerate() {
+        // The text decides what is read; what the weights file lacks is an error of that file.
+        planned.extend(plan::plan(param, i, layer, &mut reader)?);
+    }
+    reader.finish()?;
+    Ok(planned)
+}
+
+/// As [`load`], from memory and into memory.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn from_memory(text: &[u8], bytes: &[u8]) -> Result<Net> {
+    let path = Path::new("x");
+    let layers = read_layers(path, text)?;
+    let planned = plan_weights(path, path, &layers, bytes)?;
+    let weights = planned
+        .iter()
+        .map(|p| {
+            let weight = Weight::inline(&p.name, &p.shape, p.values(bytes).into_owned())?;
+            Ok((p.name.clone(), weight))
+        })
+        .collect::<Result<_>>()?;
+    build(path, &layers, &weights, None, None)
 }
 
 fn read_text(path: &Path) -> Result<Vec<u8>> {
@@ -87,13 +115,7 @@ fn check_structure(path: &Path, layers: &[Layer]) -> Result<()> {
     Ok(())
 }
 
-fn store_weights(
-    text: &[u8],
-    bytes: &[u8],
-    planned: &[Vec<Planned>],
-    cache: &WeightCache,
-) -> Result<HashMap<String, Weight>> {
-    let all: Vec<&Planned> = planned.iter().flatten().collect();
+fn store_weights(text: &[u8], bytes: &[u8], all: &[Planned], cache: &WeightCache) -> Result<HashMap<String, Weight>> {
     if all.is_empty() {
         return Ok(HashMap::new());
     }
@@ -120,9 +142,9 @@ fn input_channels(path: &Path, layers: &[Layer], planned: &HashMap<String, Weigh
     if stated > 0 {
         return Ok(stated);
     }
-    let mut same: Vec<&str> = input.outputs.iter().map(String::as_str).collect();
+    let mut same: HashSet<&str> = input.outputs.iter().map(String::as_str).collect();
     for (i, layer) in layers.iter().enumerate() {
-        if !layer.inputs.iter().any(|b| same.contains(&b.as_str())) {
+        if !layer.inputs.iter().any(|b| same.contains(b.as_str())) {
             continue;
         }
         match layer.kind.as_str() {
@@ -152,7 +174,20 @@ fn build(
     let mut builder = NetBuilder::new(&name);
     let mut values: HashMap<&str, Value> = HashMap::new();
     let mut read: HashMap<&str, bool> = HashMap::new();
-    let mut inputs = 0usize;
+    let wanted = |blob: &str| input.is_none_or(|name| name == blob);
+    // Before the first is made: the channels of each are looked for in all layers.
+    let inputs = layers.iter().filter(|layer| layer.kind == "Input");
+    let inputs = inputs
+        .flat_map(|layer| &layer.outputs)
+        .filter(|blob| wanted(blob))
+        .count();
+    if inputs != 1 {
+        return Err(ModelError::NotImageToImage {
+            path: path.into(),
+            expected: input.map_or_else(|| "one input".to_owned(), |name| format!("an input blob `{name}`")),
+            found: format!("{inputs} inputs"),
+        });
+    }
     for (i, layer) in layers.iter().enumerate() {
         // Blobs were checked to be made before they are read: what is missing belongs to an input that was not chosen.
         let mut operands = Vec::with_capacity(layer.inputs.len());
@@ -178,18 +213,14 @@ fn build(
         }
         match layer.kind.as_str() {
             "Input" => {
-                let channels = input_channels(path, layers, weights, layer)?;
-                let shape = [
-                    Dim::symbol("batch"),
-                    channels.into(),
-                    Dim::symbol("height"),
-                    Dim::symbol("width"),
-                ];
-                for blob in &layer.outputs {
-                    if input.is_some_and(|name| name != blob) {
-                        continue;
-                    }
-                    inputs += 1;
+                for blob in layer.outputs.iter().filter(|blob| wanted(blob)) {
+                    let channels = input_channels(path, layers, weights, layer)?;
+                    let shape = [
+                        Dim::symbol("batch"),
+                        channels.into(),
+                        Dim::symbol("height"),
+                        Dim::symbol("width"),
+                    ];
                     values.insert(blob, builder.input(blob, DType::F32, &shape)?);
                 }
             }
@@ -219,13 +250,6 @@ fn build(
                 values.insert(blob, lowering.lower()?);
             }
         }
-    }
-    if inputs != 1 {
-        return Err(ModelError::NotImageToImage {
-            path: path.into(),
-            expected: input.map_or_else(|| "one input".to_owned(), |name| format!("an input blob `{name}`")),
-            found: format!("{inputs} inputs"),
-        });
     }
     let ends: Vec<&str> = layers
         .iter()

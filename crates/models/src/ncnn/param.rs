@@ -20,7 +20,7 @@ pub(super) enum Param {
 
 /// One line of the text.
 #[derive(Clone, Debug)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) inputs: Vec<String>,

@@ -27,7 +27,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Place>, ZooError> {
     parse(&text, folder, home.as_deref()).map_err(bad)
 }
 
-fn parse(text: &str, folder: &Path, home: Option<&Path>) -> Result<Vec<Place>, String> {
+pub(crate) fn parse(text: &str, folder: &Path, home: Option<&Path>) -> Result<Vec<Place>, String> {
     if text
         .lines()
         .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))

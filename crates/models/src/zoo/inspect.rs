@@ -214,9 +214,12 @@ pub(crate) fn read_param(path: &Path) -> Result<String, ZooError> {
     String::from_utf8(bytes).map_err(|_| unsupported("not an ncnn graph text (binary .param files are not read)"))
 }
 
-/// Reads the head and the layer lines of a `.param`; weights are counted, not read.
 fn ncnn_facts(path: &Path) -> Result<NcnnFacts, ZooError> {
-    let text = read_param(path)?;
+    facts_of(path, &read_param(path)?)
+}
+
+/// Reads the head and the layer lines of a `.param`; weights are counted, not read.
+pub(crate) fn facts_of(path: &Path, text: &str) -> Result<NcnnFacts, ZooError> {
     let unsupported = |why: String| ZooError::Unsupported {
         path: path.to_owned(),
         why,

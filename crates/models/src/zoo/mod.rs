@@ -5,15 +5,15 @@
 //! [`resolve`] turns what a user typed into files to load. Folders of other programs are read in place and never
 //! written.
 
-mod archive;
+pub(crate) mod archive;
 mod catalogue;
 mod client;
-mod digest;
+pub(crate) mod digest;
 mod error;
-mod extra_paths;
+pub(crate) mod extra_paths;
 mod folders;
-mod inspect;
-mod names;
+pub(crate) mod inspect;
+pub(crate) mod names;
 mod pull;
 mod record;
 mod resolve;

@@ -203,6 +203,80 @@ fn t09_operators_of_other_domains_and_models_past_the_limits_are_refused() {
     );
 }
 
+#[test]
+fn what_a_model_says_of_itself_takes_no_more_memory_or_time_than_it_is_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let why = |model: &[u8]| refusal(dir.path(), model).to_string();
+    let weight = |fields: Vec<u8>| field(7, &field(5, &fields));
+    // Field 25, whose key has two bytes.
+    let function = |content: &[u8]| [&[0xca, 0x01], &field(1, content)[1..]].concat();
+    assert!(why(&weight(int(1, 1).repeat(17))).contains("more than 16 sides"));
+    assert!(why(&weight(field(1, &[1; 17]))).contains("more than 16 sides"));
+    assert!(why(&weight(field(1, &[1; 8]).repeat(3))).contains("more than 16 sides"));
+    assert!(why(&weight(field(13, b"").repeat(65))).contains("more than 64 entries"));
+    assert!(why(&field(7, &field(11, b"").repeat(210_001))).contains("more than 210000 inputs"));
+    assert!(why(&function(b"").repeat(10_001)).contains("more than 10000 functions"));
+    // Every node's domain is looked for among those of all functions.
+    let functions: Vec<u8> = (0..10_000)
+        .flat_map(|i| function(&field(10, format!("d{i}").as_bytes())))
+        .collect();
+    let nodes = field(1, &field(7, b"d9999")).repeat(150_000);
+    let path = dir.path().join("model.onnx");
+    std::fs::write(&path, [functions, field(7, &nodes)].concat()).unwrap();
+    assert_eq!(onnx_file::open(&path).unwrap().nodes, 150_000);
+}
+
+#[test]
+fn extreme_numbers_of_a_crop_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for crop in [
+        "0=1 3=9223372036854775807",
+        "2=1 5=9223372036854775807",
+        "-23309=1,1 -23310=1,-1e30 -23311=1,1",
+        "-23309=1,1e30 -23310=1,-1e30 -23311=1,2",
+    ] {
+        let text = format!("7767517\n2 2\nInput i 0 1 a 2=3\nCrop c 1 1 a b {crop}\n");
+        let (p, b) = write_pair(dir.path(), text.as_bytes(), b"");
+        if let Err(error) = ncnn::load(&p, &b, None, None, &WeightCache::new(dir.path())) {
+            assert!(error.to_string().contains('c'), "{crop}: {error}");
+        } else {
+            assert!(crop.contains("3=9223"), "{crop}");
+        }
+    }
+}
+
+/// Processor time of this thread: other work on the machine does not count.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+#[test]
+fn a_graph_of_many_names_is_read_in_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = |layers: &[String], output: &str| {
+        let text = format!("7767517\n{} 0\n{}\n", layers.len(), layers.join("\n"));
+        let (p, b) = write_pair(dir.path(), text.as_bytes(), b"");
+        let before = cpu_seconds();
+        let net = ncnn::load(&p, &b, None, Some(output), &WeightCache::new(dir.path()));
+        let took = cpu_seconds() - before;
+        assert!(took < 3.0, "{took} s");
+        net
+    };
+    // Each of these is compared with all the names of the input.
+    let names: Vec<String> = (0..90_000).map(|i| format!("split{i}")).collect();
+    let mut layers = vec![
+        "Input i 0 1 in".to_owned(),
+        format!("Split s 1 {} in {}", names.len(), names.join(" ")),
+    ];
+    layers.extend((0..90_000).map(|i| format!("ReLU r 1 1 split{i} relu{i}")));
+    load(&layers, "relu0").unwrap();
+    // Each of these looks through all the others for who reads it.
+    let mut layers: Vec<String> = (0..90_000).map(|i| format!("Input i 0 1 in{i}")).collect();
+    layers.push("ReLU r 1 1 in0 out".to_owned());
+    assert!(load(&layers, "out").unwrap_err().to_string().contains("90000 inputs"));
+}
+
 fn pair() -> (Vec<u8>, Vec<u8>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ncnn/se_block_fp32");
     (

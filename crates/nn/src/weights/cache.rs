@@ -64,7 +64,7 @@ impl WeightCache {
     }
 
     /// Opens a file of the cache and compares its checksum.
-    fn open(&self, path: &Path) -> Result<WeightStore> {
+    pub(crate) fn open(&self, path: &Path) -> Result<WeightStore> {
         let file = WeightFile::open(path)?;
         let bytes = file.bytes();
         let (expected, found) = match split_checksum(bytes) {

@@ -1,9 +1,9 @@
 //! Every operation computes its definition, in both forms, with free and with fixed sizes.
 
 use kinora_nn::{
-    Activation, BinaryOp, Conv, ConvTranspose, DType, Executable, Form, Interpolation, LoadOptions, Net, NetBuilder,
-    Op, Operand, PadMode, PoolKind, ReshapeDim, ResizeTo, Result, Runtime, Scale, ShuffleOrder, Sides, Value, Weight,
-    lower,
+    Activation, BinaryOp, Conv, ConvTranspose, DType, Dim, Executable, Form, Interpolation, LoadOptions, Net,
+    NetBuilder, Op, Operand, PadMode, PoolKind, ReshapeDim, ResizeTo, Result, Runtime, Scale, ShuffleOrder, Sides,
+    Value, Weight, lower,
 };
 
 use crate::support::{distance, net, noise, on_cpu, picture_shape, run, runtime};
@@ -629,4 +629,24 @@ fn a_network_that_does_not_fit_names_operation_and_shapes() {
         "net bad\n  %0 = input x: f32 [batch, 3, height, width]\n  %1 = conv(%0) w2[3, 3, 3, 3] stride=1x1 dilation=1x1 \
          pads=0,0,0,0 groups=1 -> f32 [batch, 3, height-2, width-2]  # conv_0\n  output y = %1\n"
     );
+}
+
+#[test]
+fn a_slice_of_extreme_ends_is_refused() {
+    let mut b = NetBuilder::new("slice");
+    let x = b
+        .input(
+            "x",
+            DType::F32,
+            &[Dim::symbol("n"), 3.into(), Dim::symbol("h"), 4.into()],
+        )
+        .unwrap();
+    for axis in 1..4 {
+        for (start, end) in [(1, i64::MIN), (i64::MAX, i64::MIN)] {
+            assert!(
+                b.slice(x, axis, start, end).is_err(),
+                "side {axis} from {start} to {end}"
+            );
+        }
+    }
 }

@@ -1,0 +1,3 @@
+#![no_main]
+
+kinora_fuzz::target!(kinora_media::fuzz::ffprobe_json);
