@@ -99,6 +99,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_read_to_its_last_bit() {
+        // One that a reader which is only nearly exact gets wrong.
+        for number in [1.922_337_203_685_477_6_f64, 0.1, f64::MIN_POSITIVE, f64::MAX] {
+            let line = write(&serde_json::json!({"strength": number})).unwrap();
+            let found: Json = read(line.strip_suffix(b"\n").unwrap()).unwrap();
+            assert_eq!(found["strength"].as_f64(), Some(number));
+        }
+    }
+
+    #[test]
     fn a_flipped_bit_is_seen_and_is_damage_where_lines_follow() {
         let lines: Vec<Vec<u8>> = (0..3).map(|count| write(&thing(count)).unwrap()).collect();
         for at in 0..lines[1].len() - 1 {
