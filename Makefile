@@ -27,7 +27,7 @@ setup: ## install what is missing and build the command
 	@bash scripts/setup.sh
 
 fetch-demo: setup ## fetch the runtime, the models and the clip of the demo
-	@$(KINORA) models pull onnxruntime waifu2x-photo-x2 realesr-animevideov3-x4 clip-carphone
+	@$(KINORA) models pull onnxruntime-openvino waifu2x-photo-x2 realesr-animevideov3-x4 clip-carphone
 
 fetch-test-models: setup ## fetch the models, libraries and clips that tests use
 	@bash scripts/fetch_test_models.sh
