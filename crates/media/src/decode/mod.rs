@@ -348,11 +348,12 @@ impl Decoder {
             if self.options.stop.is_stopped() {
                 return Err(MediaError::Stopped);
             }
-            let Some((buffer, pts, duration)) = self
-                .animation
-                .as_mut()
-                .map_or(Ok(None), |a| a.next(&self.options.pool))?
-            else {
+            let Some(animation) = self.animation.as_mut() else {
+                return Ok(None);
+            };
+            let picture = animation.next(&self.options.pool)?;
+            self.time_repairs.store(animation.time_repairs, Ordering::Relaxed);
+            let Some((buffer, pts, duration)) = picture else {
                 self.ended = true;
                 return Ok(None);
             };
