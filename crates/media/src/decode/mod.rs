@@ -53,6 +53,7 @@ pub struct Decoder {
     frames: u64,
     last_pts: Option<Timestamp>,
     complaints: String,
+    failed: Option<String>,
     time_repairs: Arc<AtomicU64>,
     errors: Arc<AtomicU64>,
     first: u64,
@@ -130,6 +131,7 @@ impl Decoder {
             frames: 0,
             last_pts: None,
             complaints: String::new(),
+            failed: None,
             time_repairs: Arc::default(),
             errors: Arc::default(),
             first: 0,
@@ -212,6 +214,8 @@ impl Decoder {
                     }
                     self.ended = true;
                     self.complaints = running.child.last_lines();
+                    let failed = !status.success() && status.code() != Some(completeness::MANY_BROKEN);
+                    self.failed = failed.then(|| status.to_string());
                     if self.frames == 0 {
                         return Err(MediaError::InputUnreadable {
                             path: self.info.path.clone(),
@@ -265,6 +269,7 @@ impl Decoder {
             size_changes: self.size_changes.load(Ordering::Relaxed),
             time_repairs: self.time_repairs.load(Ordering::Relaxed),
             complaints: self.complaints.clone(),
+            failed: self.failed.clone(),
         }
     }
 
