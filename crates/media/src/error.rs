@@ -48,6 +48,14 @@ pub enum MediaError {
         /// Its last lines on stderr.
         last_lines: String,
     },
+    /// A thread that panicked: a fault of ours, never a stop.
+    #[error("{task} failed unexpectedly: {message}")]
+    Panic {
+        /// What it was doing.
+        task: &'static str,
+        /// The panic's words.
+        message: String,
+    },
     /// The caller stopped the work.
     #[error("stopped")]
     Stopped,
@@ -252,6 +260,16 @@ impl MediaError {
         }
     }
 
+    /// A thread's result, for `join`: a panic in it becomes this error.
+    pub(crate) fn joined<T>(task: &'static str, joined: std::thread::Result<Result<T, Self>>) -> Result<T, Self> {
+        joined.unwrap_or_else(|panic| {
+            let message = (panic.downcast_ref::<String>().cloned())
+                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+                .unwrap_or_else(|| "no message".to_owned());
+            Err(Self::Panic { task, message })
+        })
+    }
+
     /// The stable dotted code of this error.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -261,6 +279,7 @@ impl MediaError {
             Self::ToolBroken { .. } => "tool.broken",
             Self::ToolStalled { .. } => "tool.stalled",
             Self::ToolFailed { .. } => "tool.failed",
+            Self::Panic { .. } => "media.panic",
             Self::Stopped => "job.stopped",
             Self::InputMissing { .. } => "input.missing",
             Self::InputUnreadable { .. } => "input.unreadable",
@@ -321,6 +340,7 @@ impl MediaError {
             }
             Self::EncoderMissing { alternatives, .. } => format!("it has {}", alternatives.join(", ")),
             Self::DiskFull { .. } => "free space and repeat the command".to_owned(),
+            Self::Panic { .. } => "this is a fault of kinora: repeat with -v and report what it prints".to_owned(),
             _ => return None,
         })
     }
@@ -329,6 +349,17 @@ impl MediaError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_a_fault_and_no_stop() {
+        let run = |text: &'static str| std::thread::spawn(move || -> Result<(), MediaError> { panic!("{text}") });
+        let error = MediaError::joined("reading", run("no such row").join()).unwrap_err();
+        assert_eq!(error.code(), "media.panic");
+        assert_eq!(error.to_string(), "reading failed unexpectedly: no such row");
+        let stopped = std::thread::spawn(|| -> Result<(), MediaError> { Err(MediaError::Stopped) });
+        let error = MediaError::joined("reading", stopped.join()).unwrap_err();
+        assert_eq!(error.code(), "job.stopped");
+    }
 
     #[test]
     fn a_full_disk_is_told_apart_from_other_refusals() {

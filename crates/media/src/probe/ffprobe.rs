@@ -54,10 +54,7 @@ impl Ffmpeg {
                 &["-show_streams", "-show_format", "-show_chapters"],
                 stop,
             );
-            (
-                whole,
-                frame.map(|frame| frame.join().unwrap_or(Err(MediaError::Stopped))),
-            )
+            (whole, frame.map(|frame| MediaError::joined("probing", frame.join())))
         });
         let whole = whole?;
         let info = media_info(path, &whole);
