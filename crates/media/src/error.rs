@@ -105,6 +105,16 @@ pub enum MediaError {
         /// Bytes of this frame.
         found: usize,
     },
+    /// A picture of a folder that has another size than the first one.
+    #[error("{} is {found}: the pictures before it are {expected}", path.display())]
+    MixedSizes {
+        /// The file.
+        path: PathBuf,
+        /// Size of the first picture.
+        expected: Size,
+        /// Its own size.
+        found: Size,
+    },
     /// A picture of a kind that would come out with wrong colours.
     #[error("{} is {found}, which kinora does not read: it reads {expected}", path.display())]
     UnsupportedImage {
@@ -286,6 +296,7 @@ impl MediaError {
             Self::NoVideo { .. } => "input.no_video",
             Self::TooLarge { .. } => "input.too_large",
             Self::SizeChanged { .. } => "input.size_changed",
+            Self::MixedSizes { .. } => "input.mixed_sizes",
             Self::UnsupportedImage { .. } => "input.unsupported",
             Self::Truncated { .. } => "input.truncated",
             Self::NoSuchFrame { .. } => "input.no_such_frame",
@@ -327,6 +338,7 @@ impl MediaError {
             Self::NoVideo { .. } => "name a file with a picture".to_owned(),
             Self::TooLarge { .. } => "raise the limit of pixels if this size is meant".to_owned(),
             Self::SizeChanged { .. } => "--on-size-change rescale brings every frame to the first size".to_owned(),
+            Self::MixedSizes { .. } => "put one size per folder".to_owned(),
             Self::UnsupportedImage { expected, .. } => format!("convert it to {expected}"),
             Self::Truncated { .. } => "--salvage finishes what is there into a file marked truncated".to_owned(),
             Self::OutputExists { .. } => "--overwrite replaces it, --output NAME writes elsewhere".to_owned(),

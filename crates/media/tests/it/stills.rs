@@ -411,8 +411,13 @@ fn t05_a_sequence_whose_size_changes_is_refused_at_that_picture() {
     let files = list_stills(folder.path()).unwrap();
     let mut sequence = ImageSequence::new(files, Rational::new(25, 1).unwrap(), Pool::default(), MAX_PIXELS).unwrap();
     sequence.next_frame().unwrap().unwrap();
-    assert!(matches!(
-        sequence.next_frame().unwrap_err(),
-        MediaError::SizeChanged { frame: 1, .. }
-    ));
+    let error = sequence.next_frame().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("2.png is 3x1: the pictures before it are 2x1"),
+        "{error}"
+    );
+    assert_eq!(error.code(), "input.mixed_sizes");
+    assert_eq!(error.hint().as_deref(), Some("put one size per folder"));
 }
