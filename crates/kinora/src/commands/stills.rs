@@ -108,6 +108,9 @@ pub(crate) fn run_stills(
     let format = target_format(&source, &targets)?;
     let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);
     let laid_out = job.plan(&source)?;
+    for still in targets.iter().filter_map(|target| StillFormat::of(target)) {
+        still.check_size(laid_out.output.size)?;
+    }
 
     let console = &app.console;
     let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();
