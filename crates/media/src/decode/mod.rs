@@ -109,7 +109,7 @@ impl Decoder {
         }
         let mut format = options.pixel_format.unwrap_or(facts.format);
         if options.pixel_format.is_none() && ffmpeg.alpha_decoder(facts.alpha_mode, &stream.codec).is_none() {
-            format.alpha &= carried_format(&facts.source_format).0.alpha;
+            format.alpha &= carried_format(&facts.source_format).alpha;
         }
         let mut color = facts.color;
         if format.is_yuv() != facts.format.is_yuv() && format.model != facts.format.model {

@@ -314,7 +314,7 @@ impl<'a> Plan<'a> {
 
     fn stored_color(&self) -> ColorSpec {
         let mut color = self.video.output_color;
-        let stored = carried_format(&self.pixel_format).0;
+        let stored = carried_format(&self.pixel_format);
         if !stored.is_yuv() && stored.model != ColorModel::Gray {
             color.matrix = kinora_frame::Matrix::Identity;
             color.range = ColorRange::Full;
@@ -339,7 +339,7 @@ impl<'a> Plan<'a> {
     fn filters(&self) -> String {
         let input = self.video.color;
         let output = self.stored_color();
-        let stored = carried_format(&self.pixel_format).0;
+        let stored = carried_format(&self.pixel_format);
         let mut filters = Vec::new();
         let mut first = input;
         if self.video.format.is_yuv() != stored.is_yuv() {
@@ -374,7 +374,7 @@ impl<'a> Plan<'a> {
 
     fn color(&self, add: &mut impl FnMut(&[&str])) {
         let color = self.stored_color();
-        let stored = carried_format(&self.pixel_format).0;
+        let stored = carried_format(&self.pixel_format);
         if !stored.is_yuv() {
             return;
         }
