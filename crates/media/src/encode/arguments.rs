@@ -160,12 +160,11 @@ impl<'a> Plan<'a> {
         if hdr && preset.hdr == HdrParameters::None {
             notes.push(Note::HdrLost { encoder: preset.name });
         }
-        let base = |key: &str| key.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        if let Some((key, _)) = settings
-            .options
-            .iter()
-            .find(|(key, _)| OWN_OPTIONS.contains(&base(key).as_str()))
-        {
+        let changes_promises = |key: &str| {
+            let stem = key.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            OWN_OPTIONS.contains(&stem.as_str()) || stem.starts_with("filter")
+        };
+        if let Some((key, _)) = settings.options.iter().find(|(key, _)| changes_promises(key)) {
             return Err(MediaError::Setting {
                 name: "an encoder option",
                 expected: "one of the encoder's own: size, filters, times and streams have flags of their own"
