@@ -7,7 +7,7 @@ use std::{
 
 use kinora_engine::{FrameSource, StillsSink, StillsSource};
 use kinora_frame::{Layout, PixelFormat, Pool, Rational, Size};
-use kinora_media::{ImageSequence, MAX_PIXELS, StillFormat, list_stills};
+use kinora_media::{ImageSequence, JPEG_QUALITY, MAX_PIXELS, StillFormat, list_stills};
 use kinora_pipeline::Accepts;
 use serde_json::json;
 
@@ -23,9 +23,6 @@ use crate::{
     failure::{Failure, write_code},
     show::count,
 };
-
-/// JPEG quality of outputs: visually without loss.
-const JPEG_QUALITY: u8 = 95;
 
 /// The pictures of an input; `None` for a video.
 pub(crate) fn pictures_of(input: &Path) -> Result<Option<Vec<PathBuf>>, Failure> {
