@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use kinora_frame::{FrameError, Size, Timestamp};
+use kinora_frame::{FrameError, Size};
 
 /// What can go wrong between a file and a frame. Every variant says what was expected and what was found;
 /// [`MediaError::hint`] says what the user can do.
@@ -132,18 +132,6 @@ pub enum MediaError {
         path: PathBuf,
         /// The system's words.
         source: io::Error,
-    },
-    /// Fewer frames than the file promises.
-    #[error("{} ends at {last} of {stated}: {frames} frames decoded", path.display())]
-    Truncated {
-        /// The file.
-        path: PathBuf,
-        /// Time of the last frame.
-        last: Timestamp,
-        /// Time at which it should end.
-        stated: Timestamp,
-        /// Frames that decoded.
-        frames: u64,
     },
     /// A frame index past the end.
     #[error("{} has {frames} frames: there is no frame {frame}", path.display())]
@@ -298,7 +286,6 @@ impl MediaError {
             Self::SizeChanged { .. } => "input.size_changed",
             Self::MixedSizes { .. } => "input.mixed_sizes",
             Self::UnsupportedImage { .. } => "input.unsupported",
-            Self::Truncated { .. } => "input.truncated",
             Self::NoSuchFrame { .. } => "input.no_such_frame",
             Self::BadNut { .. } => "tool.bad_stream",
             Self::OutputExists { .. } => "output.exists",
@@ -340,7 +327,6 @@ impl MediaError {
             Self::SizeChanged { .. } => "--on-size-change rescale brings every frame to the first size".to_owned(),
             Self::MixedSizes { .. } => "put one size per folder".to_owned(),
             Self::UnsupportedImage { expected, .. } => format!("convert it to {expected}"),
-            Self::Truncated { .. } => "--salvage finishes what is there into a file marked truncated".to_owned(),
             Self::OutputExists { .. } => "--overwrite replaces it, --output NAME writes elsewhere".to_owned(),
             Self::OutputIsInput { .. } => "--output NAME writes elsewhere".to_owned(),
             Self::OutputUnwritable { .. } => {

@@ -58,8 +58,6 @@ pub struct Decoder {
     errors: Arc<AtomicU64>,
     first: u64,
     ended: bool,
-    /// Ticks between the last two frames.
-    step: i64,
     /// Frames that are dropped by count, where times cannot be searched.
     skip: u64,
     /// Frames before this time are dropped: the way from a key frame to the wanted one.
@@ -136,7 +134,6 @@ impl Decoder {
             errors: Arc::default(),
             first: 0,
             ended: false,
-            step: 1,
             skip: 0,
             wanted: None,
             tries: 0,
@@ -273,16 +270,6 @@ impl Decoder {
         }
     }
 
-    /// True when the stream ended clearly before `stated`, the container's own length counted from its start: more than two
-    /// frames and half a second. A file that was cut off has lost its packets too, so the index alone does not show it.
-    #[must_use]
-    pub fn ends_before(&self, stated: Timestamp) -> bool {
-        let start = self.info.start.map_or(0.0, Timestamp::seconds);
-        let reached = self.last_pts.map_or(0.0, |last| last.seconds() - start);
-        let step = Timestamp::new(self.step.max(1), self.lead.base()).seconds();
-        stated.seconds() - reached > (2.0 * step).max(0.5)
-    }
-
     fn no_frames(&self) -> String {
         let last = self.complaints.lines().last().unwrap_or_default();
         if last.is_empty() {
@@ -296,9 +283,6 @@ impl Decoder {
         frame.index = self.next_index;
         self.next_index += 1;
         self.frames += 1;
-        if let Some(last) = self.last_pts {
-            self.step = frame.pts.ticks.saturating_sub(last.ticks);
-        }
         self.last_pts = Some(frame.pts);
         let start = self.options.start.as_ref().map(|start| &start.index);
         // The times of a stream that cannot be searched are the decoder's, not the index's.
