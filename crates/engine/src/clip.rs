@@ -108,6 +108,7 @@ impl FrameSource for ClipSource {
             return Ok(self.end_here());
         }
         let Some(frame) = self.decoder.next_frame()? else {
+            self.decoder.completeness().check_decoder(&self.index)?;
             return Ok(None);
         };
         if self.is_at_end(Some(frame.pts)) {

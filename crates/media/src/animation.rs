@@ -24,6 +24,9 @@ pub(crate) const WEBP: &str = "webp";
 /// Chunks of a PNG that are looked at for the one that says it is animated.
 const MAX_CHUNKS: usize = 1000;
 
+/// How long a picture stands that states no time: as long as browsers show it.
+const UNSTATED_MS: i64 = 100;
+
 fn milliseconds() -> Rational {
     Rational::from_wide(1, 1000).unwrap_or(Rational::ONE)
 }
@@ -144,6 +147,10 @@ pub(crate) struct Animation {
     path: std::path::PathBuf,
     at_ms: i64,
     ended: bool,
+    /// The last picture stated that it stands no time.
+    stood_still: bool,
+    /// Times that the next picture would have had the time of the one before.
+    pub(crate) time_repairs: u64,
 }
 
 impl Animation {
@@ -176,10 +183,12 @@ impl Animation {
             path: path.to_path_buf(),
             at_ms: 0,
             ended: false,
+            stood_still: false,
+            time_repairs: 0,
         })
     }
 
-    /// The next picture (RGBA), its time and how long it stands.
+    /// The next picture (RGBA), its time and how long it stands; one of no time stands [`UNSTATED_MS`].
     pub(crate) fn next(&mut self, pool: &Pool) -> Result<Option<(HostBuffer, Timestamp, Timestamp)>, MediaError> {
         if self.ended {
             return Ok(None);
@@ -194,7 +203,10 @@ impl Animation {
         };
         let frame = frame.map_err(|error| read_error(&self.path, &error))?;
         let (num, den) = frame.delay().numer_denom_ms();
-        let duration_ms = i64::from(num) / i64::from(den.max(1));
+        let stated_ms = i64::from(num) / i64::from(den.max(1));
+        self.time_repairs += u64::from(self.stood_still);
+        self.stood_still = stated_ms == 0;
+        let duration_ms = if self.stood_still { UNSTATED_MS } else { stated_ms };
         let mut buffer = pool.take(frame.buffer().as_raw().len());
         buffer.bytes_mut().copy_from_slice(frame.buffer().as_raw());
         let pts = Timestamp::new(self.at_ms, milliseconds());
@@ -230,6 +242,8 @@ mod tests {
             path: "x.webp".into(),
             at_ms: 0,
             ended: false,
+            stood_still: false,
+            time_repairs: 0,
         };
         sender
             .send(Some(Ok(image::Frame::new(image::RgbaImage::new(1, 1)))))

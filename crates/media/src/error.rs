@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use kinora_frame::{FrameError, Size, Timestamp};
+use kinora_frame::{FrameError, Size};
 
 /// What can go wrong between a file and a frame. Every variant says what was expected and what was found;
 /// [`MediaError::hint`] says what the user can do.
@@ -47,6 +47,14 @@ pub enum MediaError {
         status: String,
         /// Its last lines on stderr.
         last_lines: String,
+    },
+    /// A thread that panicked: a fault of ours, never a stop.
+    #[error("{task} failed unexpectedly: {message}")]
+    Panic {
+        /// What it was doing.
+        task: &'static str,
+        /// The panic's words.
+        message: String,
     },
     /// The caller stopped the work.
     #[error("stopped")]
@@ -97,6 +105,16 @@ pub enum MediaError {
         /// Bytes of this frame.
         found: usize,
     },
+    /// A picture of a folder that has another size than the first one.
+    #[error("{} is {found}: the pictures before it are {expected}", path.display())]
+    MixedSizes {
+        /// The file.
+        path: PathBuf,
+        /// Size of the first picture.
+        expected: Size,
+        /// Its own size.
+        found: Size,
+    },
     /// A picture of a kind that would come out with wrong colours.
     #[error("{} is {found}, which kinora does not read: it reads {expected}", path.display())]
     UnsupportedImage {
@@ -114,18 +132,6 @@ pub enum MediaError {
         path: PathBuf,
         /// The system's words.
         source: io::Error,
-    },
-    /// Fewer frames than the file promises.
-    #[error("{} ends at {last} of {stated}: {frames} frames decoded", path.display())]
-    Truncated {
-        /// The file.
-        path: PathBuf,
-        /// Time of the last frame.
-        last: Timestamp,
-        /// Time at which it should end.
-        stated: Timestamp,
-        /// Frames that decoded.
-        frames: u64,
     },
     /// A frame index past the end.
     #[error("{} has {frames} frames: there is no frame {frame}", path.display())]
@@ -252,6 +258,16 @@ impl MediaError {
         }
     }
 
+    /// A thread's result, for `join`: a panic in it becomes this error.
+    pub(crate) fn joined<T>(task: &'static str, joined: std::thread::Result<Result<T, Self>>) -> Result<T, Self> {
+        joined.unwrap_or_else(|panic| {
+            let message = (panic.downcast_ref::<String>().cloned())
+                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+                .unwrap_or_else(|| "no message".to_owned());
+            Err(Self::Panic { task, message })
+        })
+    }
+
     /// The stable dotted code of this error.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -261,14 +277,15 @@ impl MediaError {
             Self::ToolBroken { .. } => "tool.broken",
             Self::ToolStalled { .. } => "tool.stalled",
             Self::ToolFailed { .. } => "tool.failed",
+            Self::Panic { .. } => "media.panic",
             Self::Stopped => "job.stopped",
             Self::InputMissing { .. } => "input.missing",
             Self::InputUnreadable { .. } => "input.unreadable",
             Self::NoVideo { .. } => "input.no_video",
             Self::TooLarge { .. } => "input.too_large",
             Self::SizeChanged { .. } => "input.size_changed",
+            Self::MixedSizes { .. } => "input.mixed_sizes",
             Self::UnsupportedImage { .. } => "input.unsupported",
-            Self::Truncated { .. } => "input.truncated",
             Self::NoSuchFrame { .. } => "input.no_such_frame",
             Self::BadNut { .. } => "tool.bad_stream",
             Self::OutputExists { .. } => "output.exists",
@@ -308,8 +325,8 @@ impl MediaError {
             Self::NoVideo { .. } => "name a file with a picture".to_owned(),
             Self::TooLarge { .. } => "raise the limit of pixels if this size is meant".to_owned(),
             Self::SizeChanged { .. } => "--on-size-change rescale brings every frame to the first size".to_owned(),
+            Self::MixedSizes { .. } => "put one size per folder".to_owned(),
             Self::UnsupportedImage { expected, .. } => format!("convert it to {expected}"),
-            Self::Truncated { .. } => "--salvage finishes what is there into a file marked truncated".to_owned(),
             Self::OutputExists { .. } => "--overwrite replaces it, --output NAME writes elsewhere".to_owned(),
             Self::OutputIsInput { .. } => "--output NAME writes elsewhere".to_owned(),
             Self::OutputUnwritable { .. } => {
@@ -321,6 +338,7 @@ impl MediaError {
             }
             Self::EncoderMissing { alternatives, .. } => format!("it has {}", alternatives.join(", ")),
             Self::DiskFull { .. } => "free space and repeat the command".to_owned(),
+            Self::Panic { .. } => "this is a fault of kinora: repeat with -v and report what it prints".to_owned(),
             _ => return None,
         })
     }
@@ -329,6 +347,17 @@ impl MediaError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_panics_is_a_fault_and_no_stop() {
+        let run = |text: &'static str| std::thread::spawn(move || -> Result<(), MediaError> { panic!("{text}") });
+        let error = MediaError::joined("reading", run("no such row").join()).unwrap_err();
+        assert_eq!(error.code(), "media.panic");
+        assert_eq!(error.to_string(), "reading failed unexpectedly: no such row");
+        let stopped = std::thread::spawn(|| -> Result<(), MediaError> { Err(MediaError::Stopped) });
+        let error = MediaError::joined("reading", stopped.join()).unwrap_err();
+        assert_eq!(error.code(), "job.stopped");
+    }
 
     #[test]
     fn a_full_disk_is_told_apart_from_other_refusals() {

@@ -86,6 +86,33 @@ impl StillFormat {
         }
     }
 
+    /// Most columns, and most rows, that a file of this kind can say.
+    #[must_use]
+    pub const fn largest_side(self) -> u32 {
+        match self {
+            Self::Png => i32::MAX as u32,
+            Self::Jpeg => 65_535,
+            Self::WebP => 16_384,
+            Self::Tiff => u32::MAX,
+        }
+    }
+
+    /// Refuses a size that a file of this kind cannot say: to be asked before the work.
+    ///
+    /// # Errors
+    /// [`MediaError::Container`] with the limit and what has none.
+    pub fn check_size(self, size: Size) -> Result<(), MediaError> {
+        let limit = self.largest_side();
+        if size.width.max(size.height) <= limit {
+            return Ok(());
+        }
+        Err(MediaError::Container {
+            container: self.title(),
+            what: format!("a picture of {size}: no side is longer than {limit}"),
+            hint: "write .png or .tiff".to_owned(),
+        })
+    }
+
     const fn title(self) -> &'static str {
         match self {
             Self::Png => "PNG",

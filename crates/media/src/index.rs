@@ -29,7 +29,8 @@ pub struct PacketIndex {
     durations: Vec<i64>,
     /// Ticks of key packets, rising; also of ones that are not shown.
     keys: Vec<i64>,
-    /// False where times repeat, go back or are missing: such a stream is decoded from its beginning.
+    /// False where times repeat, go back or are missing: such a stream is decoded from its beginning. A missing time is
+    /// that of decoding, which makes the number right and the grid.
     seekable: bool,
     /// What the demuxer said of a file that ends before its own tables do.
     #[serde(default)]
@@ -239,16 +240,19 @@ impl Packets {
         let (Some(dts), Some(pts), Some(duration)) = (fields.nth(1), fields.next(), fields.next()) else {
             return;
         };
-        if let Some(dts) = dts.parse::<i64>().ok().filter(|dts| *dts != i64::MIN) {
+        // FFmpeg prints i64::MIN for a time it does not know.
+        let ticks = |field: &str| field.parse::<i64>().ok().filter(|ticks| *ticks != i64::MIN);
+        let (dts, pts) = (ticks(dts), ticks(pts));
+        if let Some(dts) = dts {
             self.restarts |= self.last_dts.is_some_and(|last| dts < last);
             self.last_dts = Some(dts);
         }
         let flags = fields
             .find_map(|field| field.strip_prefix("F=0x"))
             .map_or(FLAG_KEY, |flags| u32::from_str_radix(flags, 16).unwrap_or(0));
-        // FFmpeg prints i64::MIN for a time it does not know.
-        let Some(pts) = pts.parse::<i64>().ok().filter(|pts| *pts != i64::MIN) else {
-            self.without_time += 1;
+        self.without_time += u64::from(pts.is_none());
+        // AVI states the order of decoding alone: its times are those of the frames too, only dealt out otherwise.
+        let Some(pts) = pts.or(dts) else {
             return;
         };
         if flags & FLAG_KEY != 0 {
@@ -312,6 +316,18 @@ mod tests {
         assert_eq!(index.key_before(Timestamp::new(80, base), 1).unwrap().ticks, -40);
         assert_eq!(index.key_before(Timestamp::new(80, base), 2), None);
         assert!(index.seekable());
+    }
+
+    #[test]
+    fn a_packet_without_a_time_counts_at_its_decoding_time() {
+        let index = index(&[
+            "#tb 0: 1/25",
+            "0, 0, -9223372036854775808, 1, 9, 0x1",
+            "0, 1, -9223372036854775808, 1, 9, 0x1, F=0x0",
+            "0, 2, 2, 1, 9, 0x1, F=0x0",
+        ]);
+        assert_eq!(index.times().map(|time| time.ticks).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(!index.seekable());
     }
 
     #[test]

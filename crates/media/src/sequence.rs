@@ -158,7 +158,7 @@ impl ImageSequence {
     /// The next picture; `None` after the last.
     ///
     /// # Errors
-    /// Those of [`read_still`], and [`MediaError::SizeChanged`] for a picture of another size than the first.
+    /// Those of [`read_still`], and [`MediaError::MixedSizes`] for a picture of another size than the first.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, MediaError> {
         let Some(path) = self.files.get(self.next) else {
             return Ok(None);
@@ -167,12 +167,10 @@ impl ImageSequence {
         let size = still.image.size();
         let first = *self.first.get_or_insert(size);
         if size != first {
-            return Err(MediaError::SizeChanged {
+            return Err(MediaError::MixedSizes {
                 path: path.clone(),
-                frame: self.next as u64,
-                size: first,
-                expected: still.image.pixel_format("reading a sequence")?.frame_bytes(first)?,
-                found: still.image.host_buffer()?.bytes().len(),
+                expected: first,
+                found: size,
             });
         }
         if self.icc_profile.is_none() {

@@ -53,7 +53,7 @@ impl Ffmpeg {
             let info = self.probe_container(path, stop);
             (
                 info,
-                index.map(|index| index.join().unwrap_or(Err(MediaError::Stopped))),
+                index.map(|index| MediaError::joined("reading packets", index.join())),
             )
         });
         let info = info?;

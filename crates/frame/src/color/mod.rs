@@ -26,7 +26,8 @@ pub enum Matrix {
     Bt709,
     /// BT.2020 non-constant luminance.
     Bt2020Ncl,
-    /// FCC, SMPTE 240M, YCgCo and the rest: carried by its H.273 number, converted by nobody here.
+    /// Any other, by its H.273 number, which its tag keeps. Those with luma weights of their own are converted too:
+    /// FCC (4), BT.470 BG (5, the weights of BT.601) and SMPTE 240M (7). YCgCo and the rest are only carried.
     Other(u8),
 }
 
@@ -110,9 +111,11 @@ impl Matrix {
     #[must_use]
     pub fn luma_weights(self) -> Option<(f64, f64)> {
         match self {
-            Self::Bt601 => Some((0.299, 0.114)),
+            Self::Bt601 | Self::Other(5) => Some((0.299, 0.114)),
             Self::Bt709 => Some((0.2126, 0.0722)),
             Self::Bt2020Ncl => Some((0.2627, 0.0593)),
+            Self::Other(4) => Some((0.30, 0.11)),
+            Self::Other(7) => Some((0.212, 0.087)),
             Self::Unspecified | Self::Identity | Self::Other(_) => None,
         }
     }
@@ -126,6 +129,9 @@ impl fmt::Display for Matrix {
             Self::Bt601 => f.write_str("bt601"),
             Self::Bt709 => f.write_str("bt709"),
             Self::Bt2020Ncl => f.write_str("bt2020nc"),
+            Self::Other(4) => f.write_str("fcc"),
+            Self::Other(5) => f.write_str("bt470bg"),
+            Self::Other(7) => f.write_str("smpte240m"),
             Self::Other(number) => write!(f, "matrix {number}"),
         }
     }
@@ -137,5 +143,18 @@ impl fmt::Display for ColorRange {
             Self::Limited => "limited",
             Self::Full => "full",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matrices_without_a_name_of_their_own_have_the_weights_of_their_standard() {
+        assert_eq!(Matrix::Other(4).luma_weights(), Some((0.30, 0.11)));
+        assert_eq!(Matrix::Other(5).luma_weights(), Matrix::Bt601.luma_weights());
+        assert_eq!(Matrix::Other(7).luma_weights(), Some((0.212, 0.087)));
+        assert_eq!(Matrix::Other(8).luma_weights(), None);
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn luma_weights(color: ColorSpec, height: u32, gray: bool) -> Result<
     };
     matrix.luma_weights().ok_or_else(|| FrameError::BadParameter {
         name: "colour matrix of a luma and chroma picture",
-        expected: "bt601, bt709 or bt2020nc",
+        expected: "bt601, bt709, bt2020nc, bt470bg, fcc or smpte240m",
         found: matrix.to_string(),
     })
 }

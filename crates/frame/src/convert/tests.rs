@@ -181,7 +181,14 @@ mod reference {
 const YUV_MODELS: [ColorModel; 3] = [ColorModel::Yuv420, ColorModel::Yuv422, ColorModel::Yuv444];
 
 fn any_color() -> impl Strategy<Value = ColorSpec> {
-    let matrix = prop::sample::select(vec![Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020Ncl]);
+    let matrix = prop::sample::select(vec![
+        Matrix::Bt601,
+        Matrix::Bt709,
+        Matrix::Bt2020Ncl,
+        Matrix::Other(4),
+        Matrix::Other(5),
+        Matrix::Other(7),
+    ]);
     let range = prop::sample::select(vec![ColorRange::Limited, ColorRange::Full]);
     let chroma = prop::sample::select(vec![
         ChromaLocation::Left,

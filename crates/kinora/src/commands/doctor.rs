@@ -375,6 +375,7 @@ fn look_into(app: &App, file: &Path) -> Result<Vec<Finding>, Failure> {
     )?;
     while decoder.next_frame()?.is_some() {}
     let found = decoder.completeness();
+    found.check_decoder(&index)?;
     for (_, note) in found.notes(&index) {
         findings.push(warn("decodes", note, "kinora upscale does the same and says so"));
     }

@@ -7,7 +7,7 @@ use std::{
 
 use kinora_engine::{FrameSource, StillsSink, StillsSource};
 use kinora_frame::{Layout, PixelFormat, Pool, Rational, Size};
-use kinora_media::{ImageSequence, MAX_PIXELS, StillFormat, list_stills};
+use kinora_media::{ImageSequence, JPEG_QUALITY, MAX_PIXELS, StillFormat, list_stills};
 use kinora_pipeline::Accepts;
 use serde_json::json;
 
@@ -23,9 +23,6 @@ use crate::{
     failure::{Failure, write_code},
     show::count,
 };
-
-/// JPEG quality of outputs: visually without loss.
-const JPEG_QUALITY: u8 = 95;
 
 /// The pictures of an input; `None` for a video.
 pub(crate) fn pictures_of(input: &Path) -> Result<Option<Vec<PathBuf>>, Failure> {
@@ -108,6 +105,9 @@ pub(crate) fn run_stills(
     let format = target_format(&source, &targets)?;
     let job = offline_job(&pipeline, Accepts::pixels([format]), &place, &settings.with.picture);
     let laid_out = job.plan(&source)?;
+    for still in targets.iter().filter_map(|target| StillFormat::of(target)) {
+        still.check_size(laid_out.output.size)?;
+    }
 
     let console = &app.console;
     let name = input.file_name().unwrap_or_default().to_string_lossy().into_owned();

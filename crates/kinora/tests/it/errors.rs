@@ -464,6 +464,19 @@ fn a_closed_stderr_is_no_panic() {
 }
 
 #[test]
+fn a_side_that_the_picture_format_cannot_say_is_refused_before_the_work() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    make(
+        home,
+        &["-f", "lavfi", "-i", "color=s=16400x2", "-frames:v", "1", "wide.png"],
+    );
+    let line = ["run", "wide.png", "out.webp", "-p", "identity", "--dry-run"];
+    let ran = fails(home, &line, 2, "error[output.container]");
+    assert!(ran.stderr.contains("16384"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_cut_off_picture_a_guess_and_a_foreign_option_are_refused() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();

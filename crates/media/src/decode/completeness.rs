@@ -2,7 +2,7 @@
 
 use kinora_frame::Timestamp;
 
-use crate::PacketIndex;
+use crate::{MediaError, PacketIndex};
 
 /// What came out of a stream, to be compared with what should have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,12 @@ pub struct Completeness {
     pub errors: u64,
     /// The decoder's complaints, last lines.
     pub complaints: String,
+    /// How the decoder ended, in words, where it failed. Too many broken pictures are the file's fault, not a failure.
+    pub failed: Option<String>,
 }
+
+/// FFmpeg's exit status where more pictures are broken than its limit allows (`-max_error_rate`), which it says at the end.
+pub(super) const MANY_BROKEN: i32 = 69;
 
 /// Whether all of a stream came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub enum Verdict {
         last: Option<Timestamp>,
         /// Time of the last frame that its packets promise, where that is later.
         stated: Option<Timestamp>,
-        /// What the demuxer said of the cut, where it met it.
+        /// What the demuxer said of the cut, where it met it; else the last complaint.
         cause: Option<String>,
     },
 }
@@ -74,7 +79,22 @@ impl Completeness {
             expected: index.len().saturating_sub(self.first),
             last: self.last_pts,
             stated,
-            cause: index.cut().map(str::to_owned),
+            cause: index.cut().or(self.complaints.lines().last()).map(str::to_owned),
+        }
+    }
+
+    /// Tells a decoder that failed from a stream that is cut off: both end before their packets do.
+    ///
+    /// # Errors
+    /// [`MediaError::ToolFailed`] where it failed and frames are missing that `index` promises.
+    pub fn check_decoder(&self, index: &PacketIndex) -> Result<(), MediaError> {
+        match &self.failed {
+            Some(status) if self.cut_before(index).is_some() => Err(MediaError::ToolFailed {
+                task: "decode",
+                status: status.clone(),
+                last_lines: self.complaints.clone(),
+            }),
+            _ => Ok(()),
         }
     }
 

@@ -53,12 +53,11 @@ pub struct Decoder {
     frames: u64,
     last_pts: Option<Timestamp>,
     complaints: String,
+    failed: Option<String>,
     time_repairs: Arc<AtomicU64>,
     errors: Arc<AtomicU64>,
     first: u64,
     ended: bool,
-    /// Ticks between the last two frames.
-    step: i64,
     /// Frames that are dropped by count, where times cannot be searched.
     skip: u64,
     /// Frames before this time are dropped: the way from a key frame to the wanted one.
@@ -108,7 +107,7 @@ impl Decoder {
         }
         let mut format = options.pixel_format.unwrap_or(facts.format);
         if options.pixel_format.is_none() && ffmpeg.alpha_decoder(facts.alpha_mode, &stream.codec).is_none() {
-            format.alpha &= carried_format(&facts.source_format).0.alpha;
+            format.alpha &= carried_format(&facts.source_format).alpha;
         }
         let mut color = facts.color;
         if format.is_yuv() != facts.format.is_yuv() && format.model != facts.format.model {
@@ -130,11 +129,11 @@ impl Decoder {
             frames: 0,
             last_pts: None,
             complaints: String::new(),
+            failed: None,
             time_repairs: Arc::default(),
             errors: Arc::default(),
             first: 0,
             ended: false,
-            step: 1,
             skip: 0,
             wanted: None,
             tries: 0,
@@ -212,6 +211,8 @@ impl Decoder {
                     }
                     self.ended = true;
                     self.complaints = running.child.last_lines();
+                    let failed = !status.success() && status.code() != Some(completeness::MANY_BROKEN);
+                    self.failed = failed.then(|| status.to_string());
                     if self.frames == 0 {
                         return Err(MediaError::InputUnreadable {
                             path: self.info.path.clone(),
@@ -265,17 +266,8 @@ impl Decoder {
             size_changes: self.size_changes.load(Ordering::Relaxed),
             time_repairs: self.time_repairs.load(Ordering::Relaxed),
             complaints: self.complaints.clone(),
+            failed: self.failed.clone(),
         }
-    }
-
-    /// True when the stream ended clearly before `stated`, the container's own length counted from its start: more than two
-    /// frames and half a second. A file that was cut off has lost its packets too, so the index alone does not show it.
-    #[must_use]
-    pub fn ends_before(&self, stated: Timestamp) -> bool {
-        let start = self.info.start.map_or(0.0, Timestamp::seconds);
-        let reached = self.last_pts.map_or(0.0, |last| last.seconds() - start);
-        let step = Timestamp::new(self.step.max(1), self.lead.base()).seconds();
-        stated.seconds() - reached > (2.0 * step).max(0.5)
     }
 
     fn no_frames(&self) -> String {
@@ -291,9 +283,6 @@ impl Decoder {
         frame.index = self.next_index;
         self.next_index += 1;
         self.frames += 1;
-        if let Some(last) = self.last_pts {
-            self.step = frame.pts.ticks.saturating_sub(last.ticks);
-        }
         self.last_pts = Some(frame.pts);
         let start = self.options.start.as_ref().map(|start| &start.index);
         // The times of a stream that cannot be searched are the decoder's, not the index's.
@@ -348,11 +337,12 @@ impl Decoder {
             if self.options.stop.is_stopped() {
                 return Err(MediaError::Stopped);
             }
-            let Some((buffer, pts, duration)) = self
-                .animation
-                .as_mut()
-                .map_or(Ok(None), |a| a.next(&self.options.pool))?
-            else {
+            let Some(animation) = self.animation.as_mut() else {
+                return Ok(None);
+            };
+            let picture = animation.next(&self.options.pool)?;
+            self.time_repairs.store(animation.time_repairs, Ordering::Relaxed);
+            let Some((buffer, pts, duration)) = picture else {
                 self.ended = true;
                 return Ok(None);
             };

@@ -160,12 +160,11 @@ impl<'a> Plan<'a> {
         if hdr && preset.hdr == HdrParameters::None {
             notes.push(Note::HdrLost { encoder: preset.name });
         }
-        let base = |key: &str| key.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        if let Some((key, _)) = settings
-            .options
-            .iter()
-            .find(|(key, _)| OWN_OPTIONS.contains(&base(key).as_str()))
-        {
+        let changes_promises = |key: &str| {
+            let stem = key.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            OWN_OPTIONS.contains(&stem.as_str()) || stem.starts_with("filter")
+        };
+        if let Some((key, _)) = settings.options.iter().find(|(key, _)| changes_promises(key)) {
             return Err(MediaError::Setting {
                 name: "an encoder option",
                 expected: "one of the encoder's own: size, filters, times and streams have flags of their own"
@@ -314,7 +313,7 @@ impl<'a> Plan<'a> {
 
     fn stored_color(&self) -> ColorSpec {
         let mut color = self.video.output_color;
-        let stored = carried_format(&self.pixel_format).0;
+        let stored = carried_format(&self.pixel_format);
         if !stored.is_yuv() && stored.model != ColorModel::Gray {
             color.matrix = kinora_frame::Matrix::Identity;
             color.range = ColorRange::Full;
@@ -339,7 +338,7 @@ impl<'a> Plan<'a> {
     fn filters(&self) -> String {
         let input = self.video.color;
         let output = self.stored_color();
-        let stored = carried_format(&self.pixel_format).0;
+        let stored = carried_format(&self.pixel_format);
         let mut filters = Vec::new();
         let mut first = input;
         if self.video.format.is_yuv() != stored.is_yuv() {
@@ -374,7 +373,7 @@ impl<'a> Plan<'a> {
 
     fn color(&self, add: &mut impl FnMut(&[&str])) {
         let color = self.stored_color();
-        let stored = carried_format(&self.pixel_format).0;
+        let stored = carried_format(&self.pixel_format);
         if !stored.is_yuv() {
             return;
         }

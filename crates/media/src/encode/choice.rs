@@ -94,26 +94,7 @@ pub(super) fn check_settings(preset: &EncoderPreset, settings: &EncodeSettings) 
         let plain = key
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':'));
-        // These would change what kinora promises about the file: where it is, its streams, its times.
-        let ours = [
-            "i",
-            "f",
-            "y",
-            "map",
-            "c",
-            "codec",
-            "vf",
-            "filter",
-            "filter_complex",
-            "ss",
-            "t",
-            "to",
-            "r",
-            "vsync",
-            "fps_mode",
-        ];
-        let stem = key.split(':').next().unwrap_or_default();
-        if !plain || key.starts_with('-') || ours.contains(&stem) || stem.starts_with("filter") {
+        if !plain || key.starts_with('-') {
             return refuse(
                 "encoder option",
                 "an option of the encoder, as FFmpeg names it without the dash".to_owned(),

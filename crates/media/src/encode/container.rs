@@ -155,7 +155,7 @@ pub(super) fn kept_streams(
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Kept>, MediaError> {
     let mut kept = Vec::new();
-    let mut bitmap = Vec::new();
+    let mut refused = Vec::new();
     for stream in source.streams.iter().filter(|stream| stream.index != main) {
         let index = stream.index;
         let mut keep = |class, codec| kept.push(Kept { index, class, codec });
@@ -183,8 +183,9 @@ pub(super) fn kept_streams(
             StreamKind::Subtitle { bitmap: is_bitmap } => match subtitle(container, &stream.codec, *is_bitmap) {
                 Some(codec) => keep('s', codec),
                 None if matches!(container.sound(), Holds::Nothing) => drop("subtitles"),
-                None if subtitles == Subtitles::Text => drop("bitmap subtitles"),
-                None => bitmap.push(index),
+                None if subtitles == Subtitles::Text && *is_bitmap => drop("bitmap subtitles"),
+                None if subtitles == Subtitles::Text => drop(&format!("{} subtitles", stream.codec)),
+                None => refused.push((index, *is_bitmap, stream.codec.as_str())),
             },
             StreamKind::Attachment if matches!(container, Container::Matroska) => keep('t', "copy"),
             StreamKind::Attachment => drop("an attachment"),
@@ -199,29 +200,55 @@ pub(super) fn kept_streams(
             StreamKind::Data => drop("data"),
         }
     }
-    if bitmap.is_empty() {
+    if refused.is_empty() {
         return Ok(kept);
     }
-    let (word, list) = (
-        if bitmap.len() == 1 { "stream" } else { "streams" },
-        bitmap.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    );
+    let kind = if refused.iter().all(|(_, is_bitmap, _)| *is_bitmap) && container != Container::Matroska {
+        "bitmap".to_owned()
+    } else {
+        let mut codecs: Vec<&str> = refused.iter().map(|(.., codec)| *codec).collect();
+        codecs.dedup();
+        codecs.join(" and ")
+    };
+    let word = if refused.len() == 1 { "stream" } else { "streams" };
+    let list = refused.iter().map(|(index, ..)| index.to_string()).collect::<Vec<_>>();
     Err(MediaError::Container {
         container: container.title(),
-        what: format!("the bitmap subtitles of {word} {list}"),
-        hint: "write .mkv, or --subtitles text|none".to_owned(),
+        what: format!("the {kind} subtitles of {word} {}", list.join(", ")),
+        hint: if matches!(container, Container::Matroska) {
+            "--subtitles text|none leaves them out".to_owned()
+        } else {
+            "write .mkv, or --subtitles text|none".to_owned()
+        },
     })
 }
 
+/// Subtitles for which Matroska has an identifier that every FFmpeg writes.
+const MATROSKA_SUBTITLES: [&str; 9] = [
+    "ass",
+    "ssa",
+    "subrip",
+    "text",
+    "webvtt",
+    "dvd_subtitle",
+    "dvb_subtitle",
+    "hdmv_pgs_subtitle",
+    "hdmv_text_subtitle",
+];
+
+/// Subtitles that hold text and that FFmpeg cannot write as other text: it has no decoder of them.
+const UNREADABLE_TEXT: [&str; 5] = ["arib_caption", "hdmv_text_subtitle", "none", "ttml", "unknown"];
+
 /// The codec that a subtitle gets in a container; `None` when there is none.
 fn subtitle(container: Container, codec: &str, bitmap: bool) -> Option<&'static str> {
+    let is_text = !bitmap && !UNREADABLE_TEXT.contains(&codec);
     match container {
-        Container::Matroska if codec == "mov_text" => Some("srt"),
-        Container::Matroska => Some("copy"),
+        Container::Matroska if MATROSKA_SUBTITLES.contains(&codec) => Some("copy"),
+        Container::Matroska if is_text => Some("srt"),
         Container::Mp4 | Container::Mov if codec == "mov_text" => Some("copy"),
-        Container::Mp4 | Container::Mov if !bitmap => Some("mov_text"),
+        Container::Mp4 | Container::Mov if is_text => Some("mov_text"),
         Container::WebM if codec == "webvtt" => Some("copy"),
-        Container::WebM if !bitmap => Some("webvtt"),
+        Container::WebM if is_text => Some("webvtt"),
         Container::MpegTs if codec == "dvb_subtitle" => Some("copy"),
         _ => None,
     }
@@ -242,4 +269,63 @@ pub(super) fn check_codec(container: Container, preset: &EncoderPreset) -> Resul
         what: format!("{} video", preset.name),
         hint: format!("{} goes into {}", preset.name, usual.join(", ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kinora_frame::Rational;
+
+    use super::*;
+    use crate::Stream;
+
+    /// What becomes of a source whose second stream is such a subtitle.
+    fn with(container: Container, codec: &str, bitmap: bool, wanted: Subtitles) -> Result<Vec<Kept>, MediaError> {
+        let source = MediaInfo {
+            path: "a.ts".into(),
+            container: "mpegts".to_owned(),
+            duration: None,
+            start: None,
+            streams: vec![Stream {
+                index: 1,
+                codec: codec.to_owned(),
+                time_base: Rational::ONE,
+                tags: Vec::new(),
+                dispositions: Vec::new(),
+                kind: StreamKind::Subtitle { bitmap },
+            }],
+            chapters: Vec::new(),
+            metadata: Vec::new(),
+        };
+        kept_streams(container, &source, 0, Audio::Copy, wanted, &mut Vec::new())
+    }
+
+    #[test]
+    fn matroska_copies_only_subtitles_that_it_has_a_name_for() {
+        let codec = |codec: &str, bitmap| {
+            let kept = with(Container::Matroska, codec, bitmap, Subtitles::Copy);
+            kept.map(|kept| kept[0].codec)
+        };
+        for known in ["ass", "subrip", "webvtt"] {
+            assert_eq!(codec(known, false).unwrap(), "copy");
+        }
+        assert_eq!(codec("hdmv_pgs_subtitle", true).unwrap(), "copy");
+        for rewritten in ["mov_text", "eia_608", "microdvd"] {
+            assert_eq!(codec(rewritten, false).unwrap(), "srt");
+        }
+        for (refused, bitmap) in [("dvb_teletext", true), ("xsub", true), ("arib_caption", false)] {
+            let error = codec(refused, bitmap).unwrap_err();
+            assert_eq!(error.code(), "output.container");
+            assert!(error.to_string().contains(refused), "{error}");
+            assert!(!error.hint().unwrap().contains(".mkv"));
+            let text = with(Container::Matroska, refused, bitmap, Subtitles::Text);
+            assert_eq!(text.unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn text_that_nothing_reads_is_not_rewritten() {
+        for container in [Container::Mp4, Container::WebM] {
+            assert!(with(container, "ttml", false, Subtitles::Copy).is_err());
+        }
+    }
 }

@@ -9,8 +9,8 @@ use std::{
 
 use crate::MediaError;
 
-/// Bytes of a file name that every usual file system takes.
-const NAME_BYTES: usize = 255;
+/// Most bytes of a file's name on the systems kinora runs on.
+const LONGEST_NAME: usize = 255;
 
 /// A file that is written as `NAME.part.EXT` beside its final name, or as `NAME.part-1.EXT` and so on where that is taken:
 /// what lies there already is never touched. Dropping it without [`PartFile::commit`] removes it.
@@ -21,9 +21,6 @@ pub struct PartFile {
     overwrite: bool,
     done: bool,
 }
-
-/// Most bytes of a file's name on the systems kinora runs on.
-const LONGEST_NAME: usize = 255;
 
 impl PartFile {
     /// Reserves the part file; it is empty. `overwrite` is leave to replace the target.
@@ -175,7 +172,7 @@ fn part_name(target: &Path, attempt: u32) -> OsString {
     }
     let mut name = shortened(
         target.file_stem().unwrap_or_default(),
-        NAME_BYTES.saturating_sub(end.len()),
+        LONGEST_NAME.saturating_sub(end.len()),
     );
     name.push(end);
     name

@@ -28,7 +28,7 @@ pub(super) fn pixel_format(
                 && settings.odd_size == OddSize::FullChroma
                 && (video.size.width % 2 == 1 || video.size.height % 2 == 1);
             let best = preset.formats.iter().min_by_key(|name| {
-                let to = carried_format(name).0;
+                let to = carried_format(name);
                 (
                     full_chroma && to.is_yuv() && to.model != ColorModel::Yuv444,
                     loss(from, to),
@@ -37,7 +37,7 @@ pub(super) fn pixel_format(
             best.copied().unwrap_or("yuv420p")
         }
     };
-    let to = carried_format(chosen).0;
+    let to = carried_format(chosen);
     if to != from {
         let (lost, ..) = loss(from, to);
         notes.push(Note::FormatConverted {
@@ -79,7 +79,7 @@ fn loss(from: PixelFormat, to: PixelFormat) -> (u32, bool, u32) {
 
 /// The size that the encoder takes, nearest to that of the frames.
 pub(super) fn adjusted(preset: &EncoderPreset, pixel_format: &str, size: Size, policy: OddSize) -> Size {
-    let format = carried_format(pixel_format).0;
+    let format = carried_format(pixel_format);
     let (shift_x, shift_y) = format.chroma_shift();
     if !preset.even_sides {
         return size;

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use kinora_frame::{ColorSpec, PixelFormat, Rational, SideData, Size, Timestamp};
+use kinora_frame::{ColorModel, ColorSpec, PixelFormat, Rational, SideData, Size, Timestamp};
 
 /// What a media file holds, as found by [`crate::Ffmpeg::probe`].
 #[derive(Clone, Debug, PartialEq)]
@@ -164,47 +164,123 @@ impl MediaInfo {
     }
 }
 
-/// The format in which kinora carries FFmpeg's `name`, and whether frames are exactly the same in it.
-pub(crate) fn carried_format(name: &str) -> (PixelFormat, bool) {
+/// Packed RGB of 8 bits and fewer: what is not listed may be deeper and is carried so.
+const SHALLOW: [&str; 19] = [
+    "bgr24",
+    "bgr8",
+    "bgr4",
+    "bgr4_byte",
+    "rgb8",
+    "rgb4",
+    "rgb4_byte",
+    "rgb565",
+    "rgb555",
+    "rgb444",
+    "bgr565",
+    "bgr555",
+    "bgr444",
+    "rgb0",
+    "bgr0",
+    "0rgb",
+    "0bgr",
+    // A stream that does not decode.
+    "unknown",
+    "none",
+];
+
+/// The format in which kinora carries FFmpeg's `name`. One that is unknown is carried as 16 bits: nothing of it is lost.
+pub(crate) fn carried_format(name: &str) -> PixelFormat {
+    let native = name.trim_end_matches("le").trim_end_matches("be");
     // Grey with opacity is interleaved at FFmpeg, and two planes here.
-    match name.trim_end_matches("le").trim_end_matches("be") {
-        "ya8" => return (PixelFormat::RGBA, false),
-        "ya16" => return (PixelFormat::RGBA64, false),
+    match native {
+        "ya8" => return PixelFormat::RGBA,
+        "ya16" => return PixelFormat::RGBA64,
         _ => {}
     }
-    if let Ok(format) = name.parse::<PixelFormat>() {
-        return (format, true);
-    }
-    let native = name.trim_end_matches("le").trim_end_matches("be");
     if let Ok(format) = native.parse::<PixelFormat>() {
-        return (format, false);
+        return format;
+    }
+    // Nine bits in ten, fourteen in sixteen.
+    let wider = (native.strip_suffix("p9").map(|model| format!("{model}p10")))
+        .or_else(|| native.strip_suffix("p14").map(|model| format!("{model}p16")));
+    if let Some(format) = wider.and_then(|name| name.parse().ok()) {
+        return format;
     }
     let deep = |bits: u8, format: PixelFormat| PixelFormat { bits, ..format };
-    let format = match native {
+    let yuv422p = PixelFormat {
+        model: ColorModel::Yuv422,
+        ..PixelFormat::YUV420P
+    };
+    match native {
         "yuvj420p" | "nv12" | "nv21" => PixelFormat::YUV420P,
-        "yuvj422p" | "nv16" | "yuyv422" | "uyvy422" | "yvyu422" => "yuv422p".parse().unwrap_or(PixelFormat::YUV444P),
+        "yuvj422p" | "nv16" | "yuyv422" | "uyvy422" | "yvyu422" => yuv422p,
         "yuvj444p" | "yuvj440p" | "yuv440p" | "nv24" | "nv42" | "yuv411p" | "yuvj411p" | "yuv410p" | "uyyvyy411" => {
             PixelFormat::YUV444P
         }
-        "p010" | "yuv420p9" => PixelFormat::YUV420P10,
+        "p010" => PixelFormat::YUV420P10,
         "p012" => deep(12, PixelFormat::YUV420P),
-        "p016" | "yuv420p14" => deep(16, PixelFormat::YUV420P),
-        "yuv444p9" | "yuv440p10" => deep(10, PixelFormat::YUV444P),
-        "yuv440p12" => deep(12, PixelFormat::YUV444P),
-        "yuv444p14" => deep(16, PixelFormat::YUV444P),
-        "yuv422p9" | "p210" | "y210" => "yuv422p10".parse().unwrap_or(PixelFormat::YUV444P),
-        "yuv422p14" | "p216" => "yuv422p16".parse().unwrap_or(PixelFormat::YUV444P),
+        "p016" => deep(16, PixelFormat::YUV420P),
+        "p210" | "y210" | "nv20" => deep(10, yuv422p),
+        "p212" | "y212" => deep(12, yuv422p),
+        "p216" | "y216" => deep(16, yuv422p),
+        "yuv440p10" | "p410" => deep(10, PixelFormat::YUV444P),
+        "yuv440p12" | "p412" => deep(12, PixelFormat::YUV444P),
+        "p416" => deep(16, PixelFormat::YUV444P),
         "gray9" => deep(10, PixelFormat::GRAY8),
-        "gray14" => deep(16, PixelFormat::GRAY8),
+        "gray14" | "grayf32" => deep(16, PixelFormat::GRAY8),
         "monow" | "monob" => PixelFormat::GRAY8,
-        "ayuv64" => PixelFormat::RGBA64,
         "pal8" | "bgra" | "argb" | "abgr" => PixelFormat::RGBA,
-        "gbrp9" => "gbrp10".parse().unwrap_or(PixelFormat::RGB48),
-        "gbrp14" => "gbrp16".parse().unwrap_or(PixelFormat::RGB48),
-        deep if deep.starts_with("rgba64") || deep.starts_with("bgra64") => PixelFormat::RGBA64,
-        deep if deep.starts_with("bgr48") || deep.starts_with("x2") || deep.starts_with("gbrpf") => PixelFormat::RGB48,
-        deep if deep.starts_with("gbrapf") => PixelFormat::RGBA64,
-        _ => PixelFormat::RGB24,
-    };
-    (format, false)
+        shallow if SHALLOW.contains(&shallow) => PixelFormat::RGB24,
+        mosaic if mosaic.starts_with("bayer_") && mosaic.ends_with('8') => PixelFormat::RGB24,
+        alpha
+            if ["rgba", "bgra", "ayuv", "gbrap", "ya"]
+                .iter()
+                .any(|start| alpha.starts_with(start)) =>
+        {
+            PixelFormat::RGBA64
+        }
+        _ => PixelFormat::RGB48,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_format_is_carried_in_fewer_bits_or_without_its_opacity() {
+        // What `ffmpeg -pix_fmts` lists beyond the formats that are carried as they are.
+        for (name, bits, alpha) in [
+            ("xyz12le", 12, false),
+            ("bayer_rggb16le", 16, false),
+            ("grayf32be", 16, false),
+            ("gbrpf32le", 16, false),
+            ("gbrapf32le", 16, true),
+            ("nv20be", 10, false),
+            ("p410le", 10, false),
+            ("p416be", 16, false),
+            ("y212le", 12, false),
+            ("yuva422p9be", 9, true),
+            ("yuva444p9le", 9, true),
+            ("yuv422p14le", 14, false),
+            ("gbrp9be", 9, false),
+            ("gray14le", 14, false),
+            ("x2rgb10le", 10, false),
+            ("ayuv64le", 16, true),
+            ("rgbaf16le", 16, true),
+            ("ya16be", 16, true),
+            ("bgra64le", 16, true),
+            ("made_up_tomorrow", 16, false),
+        ] {
+            let format = carried_format(name);
+            assert!(format.bits >= bits, "{name}: {format}");
+            assert_eq!(format.alpha, alpha, "{name}: {format}");
+        }
+        for name in ["bgr24", "rgb565le", "bgr4_byte", "0rgb", "bayer_bggr8"] {
+            assert_eq!(carried_format(name), PixelFormat::RGB24, "{name}");
+        }
+        assert_eq!(carried_format("yuv422p9le"), "yuv422p10".parse().unwrap());
+        assert_eq!(carried_format("yuv420p14be"), "yuv420p16".parse().unwrap());
+        assert_eq!(carried_format("nv16"), "yuv422p".parse().unwrap());
+    }
 }

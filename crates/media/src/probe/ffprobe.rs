@@ -54,10 +54,7 @@ impl Ffmpeg {
                 &["-show_streams", "-show_format", "-show_chapters"],
                 stop,
             );
-            (
-                whole,
-                frame.map(|frame| frame.join().unwrap_or(Err(MediaError::Stopped))),
-            )
+            (whole, frame.map(|frame| MediaError::joined("probing", frame.join())))
         });
         let whole = whole?;
         let info = media_info(path, &whole);
@@ -205,7 +202,7 @@ fn video(value: &Value, codec: &str, tags: &[(String, String)], dispositions: &[
     let alpha_mode = tags
         .iter()
         .any(|(key, value)| key.eq_ignore_ascii_case("alpha_mode") && value == "1");
-    let mut format = carried_format(&source_format).0;
+    let mut format = carried_format(&source_format);
     format.alpha |= alpha_mode && matches!(codec, "vp8" | "vp9");
     let angle = list(&value["side_data_list"])
         .find_map(|data| data["rotation"].as_f64())

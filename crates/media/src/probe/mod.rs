@@ -273,7 +273,7 @@ fn kind(line: &StreamLine, header: &CrcHeader, codec: &str, alpha_mode: bool, at
                 .or(header.dimensions)
                 .unwrap_or((0, 0));
             let source_format = picture.map_or_else(|| "unknown".to_owned(), |(format, ..)| format);
-            let mut format = carried_format(&source_format).0;
+            let mut format = carried_format(&source_format);
             format.alpha |= alpha_mode && matches!(codec, "vp8" | "vp9");
             StreamKind::Video(Box::new(VideoFacts {
                 size: Size::new(width, height),

@@ -8,7 +8,7 @@ use std::{
 use kinora_media::{DecodeOptions, Decoder, Ffmpeg, PacketIndex, StartAt, Stop, Verdict};
 
 use crate::{
-    clips::{clip, decode, make, tools, with_each},
+    clips::{clip, decode, fake, make, tools, with_each},
     threats::changing,
 };
 
@@ -96,8 +96,39 @@ fn t01_a_file_whose_last_frames_do_not_decode_is_cut_unless_the_range_ends_befor
         };
         assert_eq!((came, expected), (8, 10));
         assert_eq!(last, frames.last().map(|frame| frame.pts));
-        assert_eq!((stated, cause), (index.last_pts(), None));
+        assert_eq!(stated, index.last_pts());
+        assert!(cause.is_some_and(|cause| cause == found.complaints.lines().last().unwrap()));
+        found.check_decoder(&index).unwrap();
         assert_eq!(found.verdict(&index, true), Verdict::Whole);
+    });
+}
+
+#[test]
+fn t01_a_decoder_that_fails_is_no_file_that_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let real = tools()[0].program().display();
+    let failing = fake(
+        folder.path(),
+        &format!("{real} \"$@\"\necho cannot allocate memory >&2\nexit 1"),
+    );
+    let decoded = |tool: &Ffmpeg, file: &Path| {
+        let info = tools()[0].probe(file).unwrap();
+        decode(tool, &info, DecodeOptions::default()).unwrap().1.completeness()
+    };
+    let cut = damaged(folder.path(), &[8, 9]);
+    let index = index(&tools()[0], &cut);
+    let error = decoded(&failing, &cut).check_decoder(&index).unwrap_err();
+    assert_eq!(error.code(), "tool.failed");
+    assert!(error.to_string().contains("cannot allocate memory"), "{error}");
+    // What came whole is whole, however the program ends.
+    let whole = damaged(folder.path(), &[]);
+    decoded(&failing, &whole).check_decoder(&index).unwrap();
+    // FFmpeg ends with a status of its own where most pictures are broken.
+    let broken = damaged(folder.path(), &[2, 3, 4, 5, 6, 7, 8, 9]);
+    with_each(|tool| {
+        let found = decoded(tool, &broken);
+        assert_eq!(found.frames, 2);
+        found.check_decoder(&index).unwrap();
     });
 }
 

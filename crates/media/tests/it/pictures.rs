@@ -3,7 +3,7 @@
 use kinora_frame::{ColorRange, Size};
 use kinora_media::{DecodeOptions, Deinterlace, EncodeSettings, Encoder, MediaInfo, Note, OddSize, Stop};
 
-use crate::clips::{clip, copy_through, decode, make, same_format, tools, turn, with_each};
+use crate::clips::{clip, copy_through, decode, make, same_format, ticks, tools, turn, with_each};
 
 fn lossless() -> EncodeSettings {
     EncodeSettings {
@@ -265,6 +265,34 @@ fn gif_and_animated_webp_give_all_their_pictures() {
             assert_eq!(back[0].image.size(), Size::new(64, 48));
             assert!(back[0].image.pixel_format("test").unwrap().alpha, "{name}");
         }
+    });
+}
+
+#[test]
+fn a_picture_of_no_time_in_an_animated_webp_stands_as_long_as_browsers_show_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = "-f lavfi -i testsrc2=s=64x48:r=5:d=1 -c:v libwebp_anim -lossless 1";
+    let file = make(&tools()[0], words, &folder.path().join("a.webp"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    let frames: Vec<usize> = (0..bytes.len() - 4)
+        .filter(|at| &bytes[*at..*at + 4] == b"ANMF")
+        .collect();
+    assert_eq!(frames.len(), 5);
+    // Three bytes after the place and the size of the picture.
+    for at in &frames[1..3] {
+        bytes[at + 20..at + 23].fill(0);
+    }
+    std::fs::write(&file, bytes).unwrap();
+    with_each(|tool| {
+        let output = folder.path().join(format!("{}-out.mkv", tool.version()));
+        let (info, pictures, _) = copy_through(tool, &file, &output, &EncodeSettings::default()).unwrap();
+        assert_eq!(ticks(&pictures), [0, 200, 300, 400, 600]);
+        let index = tool.packet_index(&file, 0, &Stop::default()).unwrap();
+        assert!(index.times().eq(pictures.iter().map(|frame| frame.pts)));
+        let (_, decoder) = decode(tool, &info, DecodeOptions::default()).unwrap();
+        let notes = decoder.completeness().notes(&index);
+        assert_eq!((notes.len(), notes[0].0), (1, "input.times_repaired"));
+        assert!(notes[0].1.contains("twice"), "{}", notes[0].1);
     });
 }
 

@@ -1,9 +1,11 @@
 //! What a file holds is found the same with and without ffprobe.
 
-use kinora_frame::{ChromaLocation, ColorRange, Matrix, Primaries, Rational, Size, Transfer};
+use kinora_frame::{
+    ChromaLocation, ColorRange, ColorSpec, Matrix, Pool, Primaries, Rational, Size, Transfer, to_tensor,
+};
 use kinora_media::{DecodeOptions, Decoder, FieldOrder, MediaInfo, StreamKind, VideoFacts};
 
-use crate::clips::{CLIPS, clip, make, rich, tools, turn, with_each};
+use crate::clips::{CLIPS, clip, decode, make, rich, tools, turn, with_each};
 
 fn comparable(mut info: MediaInfo) -> MediaInfo {
     for stream in &mut info.streams {
@@ -93,6 +95,9 @@ fn every_fact_of_a_picture_is_found() {
         );
         assert_eq!((found.color.range, found.range_stated), (ColorRange::Full, true));
     }
+    for found in facts("full.mkv") {
+        assert_eq!(found.color.matrix, Matrix::Other(5));
+    }
     for found in facts("interlaced.mp4") {
         assert_eq!(found.field_order, FieldOrder::TopFirst);
     }
@@ -108,6 +113,27 @@ fn every_fact_of_a_picture_is_found() {
     for found in facts("sar.mp4") {
         assert_eq!(found.sample_aspect, Rational::new(16, 15).ok());
     }
+}
+
+#[test]
+fn motion_jpeg_becomes_rgb_with_the_weights_of_its_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = clip(folder.path(), "full.mkv");
+    with_each(|tool| {
+        let (frames, _) = decode(tool, &tool.probe(&file).unwrap(), DecodeOptions::default()).unwrap();
+        let picture = &frames[0].image;
+        assert_eq!(picture.color().matrix, Matrix::Other(5));
+        let rgb = to_tensor(picture, &Pool::default()).unwrap();
+        let bt601 = picture.clone().with_color(ColorSpec {
+            matrix: Matrix::Bt601,
+            ..picture.color()
+        });
+        let expected = to_tensor(&bt601, &Pool::default()).unwrap();
+        assert_eq!(
+            rgb.host_buffer().unwrap().bytes(),
+            expected.host_buffer().unwrap().bytes()
+        );
+    });
 }
 
 #[test]

@@ -411,8 +411,33 @@ fn t05_a_sequence_whose_size_changes_is_refused_at_that_picture() {
     let files = list_stills(folder.path()).unwrap();
     let mut sequence = ImageSequence::new(files, Rational::new(25, 1).unwrap(), Pool::default(), MAX_PIXELS).unwrap();
     sequence.next_frame().unwrap().unwrap();
-    assert!(matches!(
-        sequence.next_frame().unwrap_err(),
-        MediaError::SizeChanged { frame: 1, .. }
-    ));
+    let error = sequence.next_frame().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("2.png is 3x1: the pictures before it are 2x1"),
+        "{error}"
+    );
+    assert_eq!(error.code(), "input.mixed_sizes");
+    assert_eq!(error.hint().as_deref(), Some("put one size per folder"));
+}
+
+#[test]
+fn a_side_that_a_format_cannot_say_is_known_before_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format) in [("a.webp", StillFormat::WebP), ("a.jpg", StillFormat::Jpeg)] {
+        let limit = format.largest_side();
+        for (side, fits) in [(limit, true), (limit + 1, false)] {
+            let size = Size::new(side, 1);
+            assert_eq!(format.check_size(size).is_ok(), fits, "{name} {size}");
+            // And the encoder says the same.
+            let path = folder.path().join(name);
+            let written = write_still(&path, &picture(PixelFormat::RGB24, size), 95, true);
+            assert_eq!(written.is_ok(), fits, "{name} {size}");
+        }
+        let error = format.check_size(Size::new(1, limit + 1)).unwrap_err();
+        assert_eq!(error.code(), "output.container");
+        assert_eq!(error.hint().as_deref(), Some("write .png or .tiff"));
+    }
+    StillFormat::Png.check_size(Size::new(100_000, 1)).unwrap();
 }

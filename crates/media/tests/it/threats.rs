@@ -12,7 +12,8 @@ use std::{
 
 use kinora_frame::{Rational, Timestamp};
 use kinora_media::{
-    DecodeOptions, Decoder, EncodeSettings, Encoder, Ffmpeg, FfmpegSearch, MediaError, SizeChange, StartAt, Stop,
+    Completeness, DecodeOptions, Decoder, EncodeSettings, Encoder, Ffmpeg, FfmpegSearch, MediaError, SizeChange,
+    StartAt, Stop, Verdict,
 };
 
 use crate::clips::{clip, copy_through, decode, fake, make, running, same_format, tools, with_each};
@@ -90,12 +91,18 @@ fn t01_a_truncated_file_is_counted_and_named() {
         assert_eq!(found.frames, frames.len() as u64);
         assert!(found.frames > 10 && found.frames < 100, "{found:?}");
         let end = tool.probe(&whole).unwrap().duration.unwrap();
-        // The packets are gone too, so the container's own length is what shows it.
-        let stated = info.duration.unwrap();
-        assert_eq!(stated, end);
-        assert!(decoder.ends_before(stated), "{found:?}");
+        // The packets are gone too: the demuxer is who saw that.
+        assert_eq!(info.duration.unwrap(), end);
+        let verdict = |file: &Path, found: &Completeness| {
+            let index = tool.packet_index(file, 0, &Stop::default()).unwrap();
+            found.verdict(&index, false)
+        };
+        let Verdict::Cut { cause, .. } = verdict(&cut, &found) else {
+            panic!("{found:?}");
+        };
+        assert!(cause.is_some());
         let (_, decoder) = decode(tool, &tool.probe(&whole).unwrap(), DecodeOptions::default()).unwrap();
-        assert!(!decoder.ends_before(end));
+        assert_eq!(verdict(&whole, &decoder.completeness()), Verdict::Whole);
     });
 }
 
