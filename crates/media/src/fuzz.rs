@@ -13,11 +13,12 @@ use std::{
 use kinora_frame::{Pool, Rational, Size, Timestamp};
 
 use crate::{
-    MediaInfo, NumberPattern, PacketIndex, StillFormat, StreamKind, animation, images,
+    MediaInfo, PacketIndex, StillFormat, StreamKind, animation, images,
     index::Packets,
-    is_animation, natural_order,
+    is_animation,
     nut::{NutLimits, NutReader, NutWriter},
     probe::{self, color, ffprobe, human, metadata},
+    sequence::natural_order,
 };
 
 const LIMITS: NutLimits = NutLimits {
@@ -189,7 +190,7 @@ pub fn color_tags(bytes: &[u8]) {
     }
 }
 
-/// Names of files are in one order, and a pattern gives every frame a name of its own.
+/// Names of files are in one order.
 pub fn file_names(bytes: &[u8]) {
     let names: Vec<&OsStr> = bytes.split(|b| *b == b'\n').take(3).map(OsStr::from_bytes).collect();
     if let &[a, b, c] = names.as_slice() {
@@ -198,10 +199,6 @@ pub fn file_names(bytes: &[u8]) {
         assert_eq!(order(a, b) == Ordering::Equal, a == b);
         let rises = |x, y| order(x, y) != Ordering::Greater;
         assert!(!(rises(a, b) && rises(b, c)) || rises(a, c));
-    }
-    if let Some(Ok(pattern)) = names.first().map(|name| NumberPattern::parse(Path::new(name), 1)) {
-        assert_ne!(pattern.file(0), pattern.file(1));
-        assert_eq!(pattern.file(7).parent(), Path::new(names[0]).parent());
     }
 }
 
@@ -255,7 +252,7 @@ mod tests {
         ffmetadata(b";FFMETADATA1\na\\=b=c\\\nd\n[CHAPTER]\nTIMEBASE=1/10\nSTART=1\nEND=2\ntitle=\\[x\n");
         packet_index(b"#tb 0: 1/25\n0, 0, 0, 1, 9, 0x1\n0, 1, 2, 1, 9, 0x1, F=0x0\n0, 2, 1, 1, 9, 0x1\n");
         color_tags(b"bt2020nc");
-        file_names(b"pic%04d.png\na10\na2");
+        file_names(b"pic.png\na10\na2");
         let folder = tempfile::tempdir().unwrap();
         for bytes in [&b"\x89PNG\r\n\x1a\n"[..], b"RIFF\0\0\0\0WEBP", b""] {
             still(bytes, folder.path());

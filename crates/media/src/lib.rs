@@ -31,5 +31,5 @@ pub use ffmpeg::{Ffmpeg, FfmpegSearch, FfmpegVersion};
 pub use images::{JPEG_QUALITY, Still, StillFormat, read_still, write_still};
 pub use index::PacketIndex;
 pub use probe::facts::{Chapter, FieldOrder, MediaInfo, Stream, StreamKind, VideoFacts};
-pub use sequence::{ImageSequence, NumberPattern, SequenceWriter, list_stills, natural_order};
+pub use sequence::{ImageSequence, list_stills};
 pub use verify::Verified;

@@ -1,4 +1,4 @@
-//! Numbered pictures as a stream: folders in natural order, patterns like `pic%06d.png`, one file a frame.
+//! Numbered pictures as a stream: folders in natural order, one file a frame.
 
 use std::{
     cmp::Ordering,
@@ -11,12 +11,11 @@ use kinora_frame::{Frame, FrameIndex, Pool, Rational, SideData, Size, Timestamp}
 
 use crate::{
     MediaError,
-    images::{JPEG_QUALITY, Still, StillFormat, read_still, write_still},
+    images::{StillFormat, read_still},
 };
 
 /// Order of names as people number them: `a2` before `a10`. Names that differ in leading zeros only stay distinct.
-#[must_use]
-pub fn natural_order(a: &OsStr, b: &OsStr) -> Ordering {
+pub(crate) fn natural_order(a: &OsStr, b: &OsStr) -> Ordering {
     let (left, right) = (a.to_string_lossy(), b.to_string_lossy());
     let (mut left, mut right) = (left.as_ref(), right.as_ref());
     loop {
@@ -189,100 +188,6 @@ impl ImageSequence {
     }
 }
 
-/// A file name with a place for the frame's number: `pic%06d.png`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NumberPattern {
-    folder: PathBuf,
-    before: String,
-    after: String,
-    digits: usize,
-    first: u64,
-}
-
-impl NumberPattern {
-    /// Reads a pattern with exactly one `%d` or `%0Nd`, in the file's name; numbers start at `first`.
-    ///
-    /// # Errors
-    /// [`MediaError::Setting`] for none, several, or one in a folder's name.
-    pub fn parse(path: &Path, first: u64) -> Result<Self, MediaError> {
-        let bad = || MediaError::Setting {
-            name: "picture name",
-            expected: "a name with one %d or %06d and a picture's extension: pic%06d.png".to_owned(),
-            found: path.display().to_string(),
-        };
-        let name = path.file_name().and_then(OsStr::to_str).ok_or_else(bad)?;
-        let (before, rest) = name.split_once('%').ok_or_else(bad)?;
-        let (width, after) = rest.split_once('d').ok_or_else(bad)?;
-        let digits = match width {
-            "" => 0,
-            width => width
-                .strip_prefix('0')
-                .and_then(|width| width.parse().ok())
-                .ok_or_else(bad)?,
-        };
-        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let several = after.contains('%') || folder.as_os_str().as_encoded_bytes().contains(&b'%');
-        if several || digits > 20 || StillFormat::of(path).is_none() {
-            return Err(bad());
-        }
-        Ok(Self {
-            folder,
-            before: before.to_owned(),
-            after: after.to_owned(),
-            digits,
-            first,
-        })
-    }
-
-    /// The file of a frame.
-    #[must_use]
-    pub fn file(&self, frame: FrameIndex) -> PathBuf {
-        let number = self.first.saturating_add(frame);
-        let digits = self.digits;
-        self.folder
-            .join(format!("{}{number:0digits$}{}", self.before, self.after))
-    }
-}
-
-/// Writes each frame as a file of its own, whole or not at all.
-#[derive(Debug)]
-pub struct SequenceWriter {
-    pattern: NumberPattern,
-    /// JPEG quality, 1 to 100.
-    pub jpeg_quality: u8,
-    /// Leave to replace files.
-    pub overwrite: bool,
-    /// Colour profile that is written into every file.
-    pub icc_profile: Option<Vec<u8>>,
-}
-
-impl SequenceWriter {
-    /// A writer of this pattern.
-    #[must_use]
-    pub fn new(pattern: NumberPattern) -> Self {
-        Self {
-            pattern,
-            jpeg_quality: JPEG_QUALITY,
-            overwrite: false,
-            icc_profile: None,
-        }
-    }
-
-    /// Writes a frame under its own index; returns the file and its bytes. Any number of frames in any order.
-    ///
-    /// # Errors
-    /// Those of [`write_still`].
-    pub fn write(&self, frame: &Frame) -> Result<(PathBuf, u64), MediaError> {
-        let path = self.pattern.file(frame.index);
-        let still = Still {
-            image: frame.image.clone(),
-            icc_profile: self.icc_profile.clone(),
-        };
-        let bytes = write_still(&path, &still, self.jpeg_quality, self.overwrite)?;
-        Ok((path, bytes))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,26 +199,5 @@ mod tests {
             .to_vec();
         names.sort_by(|a, b| natural_order(a, b));
         assert_eq!(names, ["A1", "a", "a1b3", "a1b20", "a02", "a2", "a10", "b"]);
-    }
-
-    #[test]
-    fn a_pattern_has_one_number_in_its_file_name() {
-        let pattern = NumberPattern::parse(Path::new("out/pic%04d.png"), 1).unwrap();
-        assert_eq!(pattern.file(9), Path::new("out/pic0010.png"));
-        assert_eq!(
-            NumberPattern::parse(Path::new("p%d.jpg"), 0).unwrap().file(12345),
-            Path::new("p12345.jpg")
-        );
-        for bad in [
-            "pic.png",
-            "a%d%d.png",
-            "a%d/b%d.png",
-            "a%5d.png",
-            "a%s.png",
-            "a%d.mp4",
-            "a%099d.png",
-        ] {
-            assert!(NumberPattern::parse(Path::new(bad), 0).is_err(), "{bad}");
-        }
     }
 }

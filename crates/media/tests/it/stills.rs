@@ -9,10 +9,7 @@ use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEnc
 use kinora_frame::{
     ColorModel, ColorSpec, Frame, HostBuffer, Image, ImageDesc, Layout, PixelFormat, Pool, Rational, Size, Timestamp,
 };
-use kinora_media::{
-    ImageSequence, MAX_PIXELS, MediaError, NumberPattern, SequenceWriter, Still, StillFormat, list_stills, read_still,
-    write_still,
-};
+use kinora_media::{ImageSequence, MAX_PIXELS, MediaError, Still, StillFormat, list_stills, read_still, write_still};
 
 fn read(path: &Path) -> Result<Still, MediaError> {
     read_still(path, &Pool::default(), MAX_PIXELS)
@@ -357,7 +354,7 @@ fn t01_damaged_pictures_are_refused_with_their_reason() {
 }
 
 #[test]
-fn a_folder_of_pictures_is_a_stream_in_natural_order_and_back() {
+fn a_folder_of_pictures_is_a_stream_in_natural_order() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("in");
     std::fs::create_dir(&source).unwrap();
@@ -373,7 +370,6 @@ fn a_folder_of_pictures_is_a_stream_in_natural_order_and_back() {
     let rate = Rational::new(24000, 1001).unwrap();
     let mut sequence = ImageSequence::new(files, rate, Pool::default(), MAX_PIXELS).unwrap();
     assert_eq!(sequence.len(), 4);
-    let writer = SequenceWriter::new(NumberPattern::parse(&folder.path().join("out%03d.png"), 1).unwrap());
     let mut order = Vec::new();
     while let Some(frame) = sequence.next_frame().unwrap() {
         assert_eq!(
@@ -381,9 +377,6 @@ fn a_folder_of_pictures_is_a_stream_in_natural_order_and_back() {
             Timestamp::new(frame.index as i64, Rational::new(1001, 24000).unwrap())
         );
         order.push(frame.image.host_buffer().unwrap().bytes()[0]);
-        let (path, _) = writer.write(&frame).unwrap();
-        assert_eq!(path, folder.path().join(format!("out{:03}.png", frame.index + 1)));
-        assert_eq!(writer.write(&frame).unwrap_err().code(), "output.exists");
     }
     assert_eq!(order, [1, 2, 9, 10]);
     sequence.seek(3);
