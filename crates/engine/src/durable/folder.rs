@@ -521,6 +521,14 @@ impl Known {
             }
             Record::Segment(segment) => {
                 let index = segment.index;
+                // Names from a manifest are joined to the folder: none may lead out of it.
+                let mut names = segment.file.iter().chain(segment.state.iter().map(|[name, _]| name));
+                if let Some(name) = names.find(|name| !is_numbered(name)) {
+                    return Err(EngineError::ManifestsDiffer {
+                        path: file.to_path_buf(),
+                        what: format!("'{name}' is no name of a segment"),
+                    });
+                }
                 match self.segments.get(&index) {
                     Some(known) if known.blake3 != segment.blake3 && !is_own => {
                         return Err(EngineError::ManifestsDiffer {

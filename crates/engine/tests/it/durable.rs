@@ -761,6 +761,30 @@ fn records_of_one_segment_that_differ_are_refused() {
 }
 
 #[test]
+fn a_name_that_leads_out_of_the_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job");
+    let (job, _) = take(&path, Arc::new(Disk), "a", &Opening::default()).unwrap();
+    let record = kinora_engine::SegmentRecord {
+        index: 0,
+        span: [0, 5],
+        frames: 5,
+        duplicates: 0,
+        times: None,
+        file: Some("../seg-000000.nut".to_owned()),
+        bytes: 0,
+        blake3: String::new(),
+        state: None,
+        made: json!({}),
+    };
+    job.commit(record, None, None).unwrap();
+    drop(job);
+    let error = take(&path, Arc::new(Disk), "a", &Opening::default()).unwrap_err();
+    assert_eq!(error.code(), "job.manifest");
+    assert!(error.to_string().contains("../seg-000000.nut"), "{error}");
+}
+
+#[test]
 fn events_name_every_segment_and_frames_of_earlier_runs_count() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("job");
