@@ -97,6 +97,20 @@ pub enum EngineError {
         /// How.
         why: String,
     },
+    /// A folder that holds somebody else's files.
+    #[error("{} holds '{holds}' and no job", folder.display())]
+    NotAJob {
+        /// The folder.
+        folder: PathBuf,
+        /// The first file that is not the job's.
+        holds: String,
+    },
+    /// A source that changed while it was being read.
+    #[error("{} changed while it was being read", path.display())]
+    InputChanged {
+        /// The source.
+        path: PathBuf,
+    },
     /// A folder without a job.
     #[error("{} holds no job", folder.display())]
     NoJob {
@@ -287,6 +301,8 @@ impl EngineError {
             Self::ManifestDamaged { .. } | Self::ManifestsDiffer { .. } => "job.manifest",
             Self::SegmentDamaged { .. } => "job.damaged",
             Self::NoJob { .. } => "job.missing",
+            Self::NotAJob { .. } => "job.foreign",
+            Self::InputChanged { .. } => "input.changed",
             Self::Incomplete { .. } => "job.incomplete",
             Self::Warmup { .. } => "job.warmup",
             Self::NoState { .. } => "job.state",
@@ -320,6 +336,13 @@ impl EngineError {
                 if *segments == 1 { "" } else { "s" }
             )),
             Self::ManifestDamaged { .. } => Some("--restart begins the job again".to_owned()),
+            Self::NotAJob { .. } => Some(
+                "--work-dir DIR takes a new or empty folder; --restart throws segments without a manifest away"
+                    .to_owned(),
+            ),
+            Self::InputChanged { .. } => {
+                Some("what was committed before is safe: repeat the command when the file is whole".to_owned())
+            }
             Self::SegmentDamaged { .. } => Some("the same command with --verify makes it again".to_owned()),
             Self::Incomplete { .. } => {
                 Some("run what is missing, or join --partial takes what is there up to the gap".to_owned())

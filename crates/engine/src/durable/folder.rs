@@ -119,6 +119,7 @@ impl JobFolder {
         who: &Who,
     ) -> Result<(Self, Found), EngineError> {
         let block = opening.block;
+        refuse_foreign(path, store.as_ref(), opening.restart)?;
         store
             .make_folder(&path.join(tmp_name(block)))
             .map_err(|source| EngineError::job_io("making", path, source))?;
@@ -138,7 +139,7 @@ impl JobFolder {
         }
         let mut found = Found::default();
         if opening.restart {
-            clear(path, store.as_ref(), block, &mut found)?;
+            clear(path, store.as_ref(), block, true, &mut found)?;
             found.removed.clear();
         }
         let mut known = read_manifests(path, store.as_ref(), Some(block))?;
@@ -341,7 +342,8 @@ impl JobFolder {
     /// [`EngineError::JobIo`].
     pub fn remove(self) -> Result<(), EngineError> {
         let Self { path, store, block, .. } = self;
-        clear(&path, store.as_ref(), block, &mut Found::default())?;
+        // The manifest last: as long as anything is left, it says that the work is done.
+        clear(&path, store.as_ref(), block, false, &mut Found::default())?;
         for name in [tmp_name(block), lock_name(block)] {
             let path = path.join(name);
             let _ = store.remove(&path).or_else(|_| store.remove_folder(&path));
@@ -375,7 +377,7 @@ impl JobFolder {
     /// protocol makes; with blocks, only where no other worker can be about to record them.
     fn remove_unfinished(&self, found: &mut Found) -> Result<(), EngineError> {
         for (path, bytes) in list(&self.tmp(), self.store.as_ref())? {
-            if let Some(bytes) = bytes {
+            if let Some(bytes) = bytes.filter(|_| is_unfinished(&name_of(&path))) {
                 remove_file(self.store.as_ref(), &path, bytes, found)?;
             }
         }
@@ -453,24 +455,58 @@ fn remove_file(store: &dyn Store, path: &Path, bytes: u64, found: &mut Found) ->
     Ok(())
 }
 
-/// Removes what this protocol makes, but for the lock that is held and its own empty folder.
-fn clear(path: &Path, store: &dyn Store, block: Option<Block>, found: &mut Found) -> Result<(), EngineError> {
-    // The manifests first: without them the rest is nobody's.
+/// A folder with files and no manifest is no job: nothing in it is ours to remove.
+fn refuse_foreign(path: &Path, store: &dyn Store, restart: bool) -> Result<(), EngineError> {
+    let Ok(names) = store.list(path) else { return Ok(()) };
+    if names.iter().any(|(path, _)| is_manifest(path)) {
+        return Ok(());
+    }
+    let is_own = |path: &Path, bytes: Option<u64>| {
+        let name = name_of(path);
+        match bytes {
+            // A run that was killed before its first line has left these.
+            Some(_) => name.starts_with(LOCK) || (restart && is_numbered(&name)),
+            None => {
+                is_tmp(&name)
+                    && store
+                        .list(path)
+                        .is_ok_and(|names| names.iter().all(|(path, _)| is_unfinished(&name_of(path))))
+            }
+        }
+    };
+    match names.iter().find(|(path, bytes)| !is_own(path, *bytes)) {
+        Some((found, _)) => Err(EngineError::NotAJob {
+            folder: path.to_path_buf(),
+            holds: name_of(found),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Removes what this protocol makes, but for the lock that is held and its own empty folder. The manifests first or
+/// last: without them the rest is nobody's.
+fn clear(
+    path: &Path,
+    store: &dyn Store,
+    block: Option<Block>,
+    manifests_first: bool,
+    found: &mut Found,
+) -> Result<(), EngineError> {
     let mut names = list(path, store)?;
-    names.sort_by_key(|(path, _)| !is_manifest(path));
+    names.sort_by_key(|(path, _)| is_manifest(path) != manifests_first);
     for (path, bytes) in names {
         let name = name_of(&path);
         match bytes {
             Some(bytes) => {
-                let is_own = is_manifest(&path) || is_numbered(&name) || name == "index" || name == "log.txt";
+                let is_own = is_manifest(&path) || is_numbered(&name);
                 let is_old_lock = name.starts_with(LOCK) && name != lock_name(block);
                 if is_own || is_old_lock {
                     remove_file(store, &path, bytes, found)?;
                 }
             }
-            None if name == TMP || name.starts_with("tmp-") => {
+            None if is_tmp(&name) => {
                 for (path, bytes) in list(&path, store)? {
-                    if let Some(bytes) = bytes {
+                    if let Some(bytes) = bytes.filter(|_| is_unfinished(&name_of(&path))) {
                         remove_file(store, &path, bytes, found)?;
                     }
                 }
@@ -579,6 +615,19 @@ fn name_of(path: &Path) -> String {
 fn is_manifest(path: &Path) -> bool {
     let name = name_of(path);
     name == "manifest.jsonl" || (name.starts_with("manifest-") && name.ends_with(".jsonl"))
+}
+
+fn is_tmp(name: &str) -> bool {
+    name == TMP || name.starts_with("tmp-")
+}
+
+/// Names in `tmp`: `seg-000000.PID.nut`, `state-000000.bin`, `final.mkv`, and what their makers write meanwhile.
+fn is_unfinished(name: &str) -> bool {
+    let numbered = |start: &str, end: &str| {
+        let rest = name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+        rest.is_some_and(|rest| rest.len() >= 6 && rest.bytes().take(6).all(|byte| byte.is_ascii_digit()))
+    };
+    numbered("seg-", ".nut") || numbered("state-", ".bin") || name.starts_with("final.")
 }
 
 /// `seg-000000.nut` and `state-000000.bin`.

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Cuts, EndRecord, Final, JobFolder, PieceMaker, Published, SavedStates, publish,
-    sink::{SegmentSink, Segments},
+    sink::{SegmentSink, Segments, Stamp},
 };
 use crate::{
     Control, EngineError, Event, Events, FrameSource, Halt, OfflineJob, Report, control::Hooks, lanes::Clock,
@@ -167,6 +167,7 @@ impl DurableJob {
                 min_free: self.min_free,
                 strict_space: self.strict_space,
                 events: Arc::clone(events),
+                source: Stamp::of(&path).map(|stamp| (path.clone(), stamp)),
                 made: self.made.clone(),
             }),
             run.clone(),

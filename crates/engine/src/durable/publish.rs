@@ -45,6 +45,17 @@ pub struct Final<'a> {
 /// [`EngineError::Incomplete`] for a job with gaps, [`EngineError::SegmentDamaged`], those of joining; the final name is
 /// untouched then.
 pub fn publish(folder: &JobFolder, about: &Final<'_>, partial: bool, stop: &Stop) -> Result<Published, EngineError> {
+    let place = |path: &Path| path.canonicalize().ok();
+    let output = place(about.output).or_else(|| Some(place(parent_of(about.output))?.join(about.output.file_name()?)));
+    let is_input = output.is_some() && about.source.is_some_and(|source| place(&source.path) == output);
+    let is_inside =
+        matches!((&output, place(folder.path())), (Some(output), Some(folder)) if output.starts_with(&folder));
+    if is_input || is_inside {
+        return Err(MediaError::OutputIsInput {
+            path: about.output.to_path_buf(),
+        }
+        .into());
+    }
     let segments = folder.segments();
     let mut there: Vec<&SegmentRecord> = Vec::new();
     for (expected, (index, record)) in segments.iter().enumerate() {
@@ -65,6 +76,16 @@ pub fn publish(folder: &JobFolder, about: &Final<'_>, partial: bool, stop: &Stop
     let is_short = partial && all != Some(there.len() as u64);
     let mut pieces = Vec::new();
     for record in &there {
+        // A changed byte shows neither in a size nor, for sure, in the joined file.
+        if let Some(file) = &record.file {
+            let path = folder.path().join(file);
+            if hash_file(&path)?.1 != record.blake3 {
+                return Err(EngineError::SegmentDamaged {
+                    path,
+                    why: "its hash is not the recorded one".to_owned(),
+                });
+            }
+        }
         if let (Some(file), Some(times)) = (&record.file, record.times) {
             let base = Rational::new(times.base[0], times.base[1])?;
             pieces.push((
@@ -123,6 +144,11 @@ pub fn is_published(done: &DoneRecord, output: &Path) -> bool {
         && hash_file(output).is_ok_and(|(bytes, blake3)| bytes == done.bytes && blake3 == done.blake3)
 }
 
+fn parent_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -152,8 +178,7 @@ fn give_name(folder: &JobFolder, unnamed: &Path, output: &Path, overwrite: bool)
         }
         Err(source) => return Err(EngineError::job_io("renaming to", output, source)),
     }
-    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
+    let parent = parent_of(output);
     store
         .sync_folder(parent)
         .map_err(|source| EngineError::job_io("syncing", parent, source))

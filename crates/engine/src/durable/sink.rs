@@ -1,6 +1,6 @@
 use std::{
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -26,8 +26,21 @@ pub(super) struct Segments {
     /// An estimate above what is free is an error.
     pub(super) strict_space: bool,
     pub(super) events: Events,
+    /// The source's file as it was when the run began.
+    pub(super) source: Option<(PathBuf, Stamp)>,
     /// Device and batch.
     pub(super) made: Json,
+}
+
+/// Length and time of the last change of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp(u64, Option<std::time::SystemTime>);
+
+impl Stamp {
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let about = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(Self(about.len(), about.modified().ok()))
+    }
 }
 
 /// Frames into segments, each committed as soon as it is whole, while the next one is being encoded.
@@ -205,6 +218,11 @@ fn commit(about: &Segments, open: Open, bytes: &AtomicU64) -> Result<(), EngineE
         last,
     } = open;
     let written = writer.finish()?;
+    if let Some((source, stamp)) = &about.source
+        && Stamp::of(source) != Some(*stamp)
+    {
+        return Err(EngineError::InputChanged { path: source.clone() });
+    }
     if written.frames != frames {
         return Err(EngineError::Count {
             taken: frames,

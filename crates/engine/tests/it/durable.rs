@@ -430,20 +430,80 @@ fn what_is_not_the_jobs_own_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("job");
     std::fs::create_dir_all(path.join("tmp")).unwrap();
-    for name in ["notes.txt", "seg-1.nut", "seg-000099.nut", "tmp/half.nut"] {
+    // Somebody's folder is no job, whatever its files are called.
+    for foreign in ["notes.txt", "tmp/thesis.doc", "index", "seg-000099.nut"] {
+        std::fs::write(path.join(foreign), "x").unwrap();
+        let error = take(&path, Arc::new(Disk), "a", &Opening::default()).unwrap_err();
+        assert_eq!(error.code(), "job.foreign", "{error}");
+        assert!(path.join(foreign).exists());
+        std::fs::remove_file(path.join(foreign)).unwrap();
+    }
+    drop(take(&path, Arc::new(Disk), "a", &Opening::default()).unwrap());
+    for name in [
+        "notes.txt",
+        "seg-1.nut",
+        "seg-000099.nut",
+        "tmp/seg-000001.7.part.nut",
+        "tmp/final.mkv",
+        "tmp/mine.txt",
+    ] {
         std::fs::write(path.join(name), "x").unwrap();
     }
     let (job, found) = take(&path, Arc::new(Disk), "a", &Opening::default()).unwrap();
     let removed: Vec<&str> = found.removed.iter().map(|file| file.name.as_str()).collect();
-    assert_eq!(removed, ["half.nut", "seg-000099.nut"]);
+    assert_eq!(removed, ["final.mkv", "seg-000001.7.part.nut", "seg-000099.nut"]);
     job.remove().unwrap();
-    let left: Vec<String> = Disk
-        .list(&path)
-        .unwrap()
-        .into_iter()
-        .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned())
-        .collect();
-    assert_eq!(left, ["notes.txt", "seg-1.nut"]);
+    let left = |path: &Path| -> Vec<String> {
+        let names = Disk.list(path).unwrap().into_iter();
+        names
+            .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect()
+    };
+    assert_eq!(left(&path), ["notes.txt", "seg-1.nut", "tmp"]);
+    assert_eq!(left(&path.join("tmp")), ["mine.txt"]);
+}
+
+#[test]
+fn segments_without_a_manifest_are_thrown_away_only_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job");
+    attempt(&path, Arc::new(Disk), &Control::default(), &quiet()).unwrap();
+    std::fs::remove_file(path.join("manifest.jsonl")).unwrap();
+    let error = take(&path, Arc::new(Disk), "a", &Opening::default()).unwrap_err();
+    assert_eq!(error.code(), "job.foreign");
+    assert_eq!(content_count(&path), 5);
+    let restart = Opening {
+        restart: true,
+        ..Opening::default()
+    };
+    take(&path, Arc::new(Disk), "a", &restart).unwrap();
+    assert_eq!(content_count(&path), 0);
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_read_commits_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job");
+    let file = folder.path().join("source");
+    std::fs::write(&file, "as it was").unwrap();
+    let (job, _) = take(&path, Arc::new(Disk), "a", &Opening::default()).unwrap();
+    let (changed, from) = (file.clone(), file);
+    let work = Closure::new(move |index, value| {
+        if index == 12 {
+            std::fs::write(&changed, "something else").unwrap();
+        }
+        Ok(Some(value / 2))
+    });
+    let open = move |range: Range<u64>| -> Result<Box<dyn FrameSource>, EngineError> {
+        let mut values = source((0..range.end.min(FRAMES)).map(grey));
+        values.at = range.start as usize;
+        values.path.clone_from(&from);
+        Ok(Box::new(values))
+    };
+    let job = durable(job, pipeline(work), Restart::Stateless);
+    let error = job.run(&open, &Control::default(), &clock(), &quiet()).unwrap_err();
+    assert_eq!(error.code(), "input.changed", "{error}");
+    assert!(job.done().0 < 5);
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(crate) struct Values {
     pub(crate) at: usize,
     pub(crate) fail_at: Option<usize>,
     pub(crate) completeness: Completeness,
+    pub(crate) path: PathBuf,
     pub(crate) halted: Arc<AtomicBool>,
 }
 
@@ -51,6 +52,7 @@ pub(crate) fn source(values: impl IntoIterator<Item = u8>) -> Values {
         at: 0,
         fail_at: None,
         completeness: Completeness::Whole,
+        path: "values".into(),
         halted: Arc::default(),
     }
 }
@@ -63,7 +65,7 @@ pub(crate) fn pts(index: usize) -> i64 {
 
 impl FrameSource for Values {
     fn path(&self) -> PathBuf {
-        "values".into()
+        self.path.clone()
     }
 
     fn image(&self) -> ImageDesc {

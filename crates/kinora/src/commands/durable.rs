@@ -47,6 +47,18 @@ pub(crate) fn cuts(clip: &Clip, output: &Path, encode: &EncodeSettings, flags: &
     {
         return Err("an animation is one piece".to_owned());
     }
+    if matches!(Container::of(output), Some(Container::MpegTs | Container::Nut)) {
+        return Err("segments are joined into MKV, MP4, MOV and WebM only".to_owned());
+    }
+    let folder = job_folder(output, flags);
+    if folder
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .any(|byte| matches!(byte, b'\n' | b'\r'))
+    {
+        return Err("the job folder's name would hold a line end".to_owned());
+    }
     let Some(first) = clip.index.pts_of(clip.first) else {
         return Err("the clip has no times".to_owned());
     };

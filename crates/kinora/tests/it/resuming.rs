@@ -230,6 +230,35 @@ fn a_job_whose_input_vanished_says_so_and_loses_nothing() {
     let silent = run(home, ["join", "out.mp4.kinora", "-o", "silent.mp4", "--no-audio"]);
     assert_eq!(silent.code, Some(0), "{}", silent.stderr);
     assert_eq!(frame_hashes(home, "silent.mp4").len(), 300);
+    // Neither the film that the job reads nor its own pieces are ever replaced.
+    for output in ["moved.mp4", "out.mp4.kinora/seg-000001.nut"] {
+        let before = fs::read(home.join(output)).unwrap();
+        let refused = run(
+            home,
+            [
+                "join",
+                "out.mp4.kinora",
+                "--audio-from",
+                "moved.mp4",
+                "-o",
+                output,
+                "-y",
+            ],
+        );
+        assert_eq!(refused.code, Some(2), "{output}: {}", refused.stderr);
+        assert!(refused.stderr.contains("error[output.is_input]"), "{}", refused.stderr);
+        assert!(fs::read(home.join(output)).unwrap() == before);
+    }
+    // A changed byte in a piece is seen before it is in the film.
+    let piece = home.join("out.mp4.kinora/seg-000000.nut");
+    let good = fs::read(&piece).unwrap();
+    let mut bad = good.clone();
+    bad[good.len() / 2] ^= 1;
+    fs::write(&piece, &bad).unwrap();
+    let refused = run(home, ["join", "out.mp4.kinora", "--audio-from", "moved.mp4"]);
+    assert!(refused.stderr.contains("error[job.damaged]"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("seg-000000.nut") && refused.stderr.contains("--verify"));
+    fs::write(&piece, &good).unwrap();
     let joined = run(home, ["join", "out.mp4.kinora", "--audio-from", "moved.mp4"]);
     assert_eq!(joined.code, Some(0), "{}", joined.stderr);
     assert_eq!(frame_hashes(home, "out.mp4").len(), 300);
@@ -288,6 +317,10 @@ fn what_cannot_be_cut_says_so() {
         (
             "run a.mp4 b.mkv -p identity --segments off",
             "segments   off: --segments off",
+        ),
+        (
+            "run a.mp4 t.ts -p identity",
+            "segments   off: segments are joined into MKV",
         ),
     ] {
         let ran = run(home, words(line));
