@@ -9,14 +9,15 @@ use serde_json::json;
 
 use super::{
     Block, DoneRecord, EndRecord, Identity, JobRecord, NoteRecord, Record, SegmentRecord, Store, Who,
-    line::{read_all, write},
+    known::{Known, read_manifests},
+    line::write,
     lock::Lock,
+    names::{
+        LOCK, is_manifest, is_numbered, is_tmp, is_unfinished, lock_name, manifest_name, name_of, segment_name,
+        state_name, tmp_name,
+    },
 };
 use crate::EngineError;
-
-const MANIFEST: &str = "manifest";
-const LOCK: &str = "lock";
-const TMP: &str = "tmp";
 
 /// How a job folder is opened.
 #[derive(Clone, Debug, Default)]
@@ -49,16 +50,6 @@ pub struct Found {
     pub removed: Vec<Removed>,
 }
 
-/// What is recorded.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    job: Option<JobRecord>,
-    segments: BTreeMap<u64, SegmentRecord>,
-    end: Option<EndRecord>,
-    done: Option<DoneRecord>,
-    last_boot: Option<String>,
-}
-
 /// The folder of one job: its segments and the manifest that says which of them are done.
 ///
 /// A manifest is only ever added to. A worker of several has a manifest, a lock and unfinished files of its own; what is
@@ -80,14 +71,6 @@ impl std::fmt::Debug for JobFolder {
 }
 
 impl JobFolder {
-    /// True where a folder of this name holds a job.
-    #[must_use]
-    pub fn is_there(path: &Path, store: &dyn Store) -> bool {
-        store
-            .list(path)
-            .is_ok_and(|names| names.iter().any(|(path, _)| is_manifest(path)))
-    }
-
     /// Reads what a folder says of its job, without taking it: for finding old settings.
     ///
     /// # Errors
@@ -438,7 +421,7 @@ impl JobFolder {
     }
 }
 
-fn list(path: &Path, store: &dyn Store) -> Result<Vec<(PathBuf, Option<u64>)>, EngineError> {
+pub(super) fn list(path: &Path, store: &dyn Store) -> Result<Vec<(PathBuf, Option<u64>)>, EngineError> {
     store
         .list(path)
         .map_err(|source| EngineError::job_io("reading", path, source))
@@ -520,145 +503,10 @@ fn clear(
     Ok(())
 }
 
-/// The union of all manifests. A torn last line is nothing; `own` is cut behind its last whole one.
-fn read_manifests(path: &Path, store: &dyn Store, own: Option<Option<Block>>) -> Result<Known, EngineError> {
-    let mut known = Known::default();
-    for (file, _) in list(path, store)?.into_iter().filter(|(path, _)| is_manifest(path)) {
-        let bytes = store
-            .read(&file)
-            .map_err(|source| EngineError::job_io("reading", &file, source))?;
-        let lines = read_all::<Record>(&bytes);
-        if let Some(line) = lines.damaged {
-            return Err(EngineError::ManifestDamaged { path: file, line });
-        }
-        let is_own = own.is_some_and(|block| name_of(&file) == manifest_name(block));
-        if is_own && lines.whole < bytes.len() as u64 {
-            let cut = store.truncate(&file, lines.whole);
-            cut.map_err(|source| EngineError::job_io("cutting", &file, source))?;
-        }
-        for record in lines.records {
-            known.add(record, &file, is_own)?;
-        }
-    }
-    Ok(known)
-}
-
-impl Known {
-    fn add(&mut self, record: Record, file: &Path, is_own: bool) -> Result<(), EngineError> {
-        match record {
-            Record::Job(job) => {
-                if self.job.as_ref().is_some_and(|known| known.identity != job.identity) {
-                    return Err(EngineError::ManifestsDiffer {
-                        path: file.to_path_buf(),
-                        what: "it is of a job with other settings".to_owned(),
-                    });
-                }
-                self.job.get_or_insert(*job);
-            }
-            Record::Segment(segment) => {
-                let index = segment.index;
-                // Names from a manifest are joined to the folder: none may lead out of it.
-                let mut names = segment.file.iter().chain(segment.state.iter().map(|[name, _]| name));
-                if let Some(name) = names.find(|name| !is_numbered(name)) {
-                    return Err(EngineError::ManifestsDiffer {
-                        path: file.to_path_buf(),
-                        what: format!("'{name}' is no name of a segment"),
-                    });
-                }
-                match self.segments.get(&index) {
-                    Some(known) if known.blake3 != segment.blake3 && !is_own => {
-                        return Err(EngineError::ManifestsDiffer {
-                            path: file.to_path_buf(),
-                            what: format!(
-                                "segment {index} is {} here and {} elsewhere",
-                                segment.blake3, known.blake3
-                            ),
-                        });
-                    }
-                    _ => {
-                        self.segments.insert(index, segment);
-                    }
-                }
-            }
-            Record::End(end) => self.end = Some(end),
-            Record::Done(done) => self.done = Some(done),
-            Record::Note(note) => {
-                if note.what == "start"
-                    && is_own
-                    && let Some(boot) = note.about.get("boot").and_then(|boot| boot.as_str())
-                {
-                    self.last_boot = Some(boot.to_owned());
-                }
-                if note.what == "lost"
-                    && let Some(index) = note.about.get("segment").and_then(serde_json::Value::as_u64)
-                {
-                    self.segments.remove(&index);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 pub(super) fn hash_file(path: &Path) -> Result<(u64, String), EngineError> {
     let fault = |source| EngineError::job_io("reading", path, source);
     let mut file = std::fs::File::open(path).map_err(fault)?;
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(&mut file).map_err(fault)?;
     Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn is_manifest(path: &Path) -> bool {
-    let name = name_of(path);
-    name == "manifest.jsonl" || (name.starts_with("manifest-") && name.ends_with(".jsonl"))
-}
-
-fn is_tmp(name: &str) -> bool {
-    name == TMP || name.starts_with("tmp-")
-}
-
-/// Names in `tmp`: `seg-000000.PID.nut`, `state-000000.bin`, `final.mkv`, and what their makers write meanwhile.
-fn is_unfinished(name: &str) -> bool {
-    let numbered = |start: &str, end: &str| {
-        let rest = name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
-        rest.is_some_and(|rest| rest.len() >= 6 && rest.bytes().take(6).all(|byte| byte.is_ascii_digit()))
-    };
-    numbered("seg-", ".nut") || numbered("state-", ".bin") || name.starts_with("final.")
-}
-
-/// `seg-000000.nut` and `state-000000.bin`.
-fn is_numbered(name: &str) -> bool {
-    let number = name
-        .strip_prefix("seg-")
-        .and_then(|name| name.strip_suffix(".nut"))
-        .or_else(|| name.strip_prefix("state-").and_then(|name| name.strip_suffix(".bin")));
-    number.is_some_and(|number| number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn segment_name(index: u64) -> String {
-    format!("seg-{index:06}.nut")
-}
-
-fn state_name(index: u64) -> String {
-    format!("state-{index:06}.bin")
-}
-
-fn of_block(block: Option<Block>) -> String {
-    block.map_or_else(String::new, |Block { k, n }| format!("-{k:04}-of-{n:04}"))
-}
-
-fn manifest_name(block: Option<Block>) -> String {
-    format!("{MANIFEST}{}.jsonl", of_block(block))
-}
-
-fn lock_name(block: Option<Block>) -> String {
-    format!("{LOCK}{}", of_block(block))
-}
-
-fn tmp_name(block: Option<Block>) -> String {
-    format!("{TMP}{}", of_block(block))
 }

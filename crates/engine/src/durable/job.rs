@@ -44,7 +44,11 @@ impl DurableJob {
     pub fn wanted(&self) -> Range<u64> {
         let all = self.folder.end().map(|end| end.segments).or(self.cuts.segments());
         match (all, self.folder.block()) {
-            (Some(all), Some(block)) => block.segments(self.cuts.segments().unwrap_or(all)),
+            (Some(all), Some(block)) => {
+                // Shared out by the plan; a source that ends earlier has fewer.
+                let block = block.segments(self.cuts.segments().unwrap_or(all));
+                block.start.min(all)..block.end.min(all)
+            }
             (Some(all), None) => 0..all,
             (None, _) => 0..u64::MAX,
         }

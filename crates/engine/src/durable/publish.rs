@@ -6,7 +6,7 @@ use std::{
 use kinora_frame::{Rational, Timestamp};
 use kinora_media::{EncodeSettings, Ffmpeg, MediaError, MediaInfo, PartFile, Piece, Stop, VideoFormat};
 
-use super::{DoneRecord, JobFolder, SegmentRecord, folder::hash_file};
+use super::{DoneRecord, JobFolder, SegmentRecord, folder::hash_file, names::name_of};
 use crate::EngineError;
 
 /// A job's final file under its name.
@@ -147,10 +147,6 @@ pub fn is_published(done: &DoneRecord, output: &Path) -> bool {
 fn parent_of(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Puts a synced file under its final name, over another file system too.

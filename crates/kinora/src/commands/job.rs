@@ -3,7 +3,7 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use kinora_engine::{
@@ -220,10 +220,14 @@ pub(crate) fn run_clip(
 
     let report = match cuts {
         Ok(cuts) => {
-            // Each run of segments opens the source by itself.
-            drop(source);
+            // Each run of segments opens the source by itself; most jobs have one run, of what is open already.
+            let opened = Mutex::new(Some(source));
             let open = |range: Range<u64>| {
-                let source = open_source(clip, &with.picture, &place, range)?;
+                let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let source = match opened {
+                    Some(source) if range == (clip.first..clip.end) => source,
+                    _ => open_source(clip, &with.picture, &place, range)?,
+                };
                 Ok(Box::new(source) as Box<dyn FrameSource>)
             };
             let job = CutJob {
